@@ -1,0 +1,1 @@
+"""Choose learning rate, batch size and epochs for a BERT-style text classifier, and prove the choice."""

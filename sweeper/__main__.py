@@ -1,0 +1,101 @@
+"""`python -m sweeper`: compose the configuration, run its studies, say who won and what to do next."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from sweeper import cli
+from sweeper.config import Config, compose, help_text, plain
+
+if TYPE_CHECKING:  # imported when needed, so that --help and a mistyped key answer at once
+    from rich.console import Console
+
+    from sweeper.study.runner import StudyResult
+
+SHOW_CONFIG = "--cfg"
+HELP = ("-h", "--help", "help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code.
+
+    Raises:
+        UserError: the configuration, the data or a folder cannot be used.
+    """
+    overrides = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument in HELP for argument in overrides):
+        print(help_text())
+        return 0
+    configs = [compose(chosen) for chosen in studies_of([o for o in overrides if o != SHOW_CONFIG])]
+    if SHOW_CONFIG in overrides:
+        return show(configs)
+    return run(configs)
+
+
+def studies_of(overrides: Sequence[str]) -> list[list[str]]:
+    """One list of overrides a study: `study=lr,batch` runs both, one after the other."""
+    chosen = [override for override in overrides if override.startswith("study=")]
+    if not chosen:
+        return [list(overrides)]
+    rest = [override for override in overrides if override not in chosen]
+    return [[*rest, f"study={name}"] for name in chosen[-1].removeprefix("study=").split(",")]
+
+
+def show(configs: Sequence[Config]) -> int:
+    """Print the composed configurations as YAML, passwords left out."""
+    import yaml
+
+    texts = [yaml.safe_dump(plain(config), allow_unicode=True, sort_keys=False) for config in configs]
+    print("---\n".join(texts), end="")
+    return 0
+
+
+def run(configs: Sequence[Config]) -> int:
+    """Run the studies; 1 if one of them ended without a winner."""
+    from rich.console import Console
+
+    from sweeper.study.sweep import run_studies
+
+    signal.signal(signal.SIGTERM, _leave)
+    console = Console()
+    try:
+        results = run_studies(configs, console)
+    except KeyboardInterrupt:
+        console.print("Stopped. Every finished epoch is on disk: run the same command again to go on.")
+        raise
+    print_winner(console, results)
+    return 0 if all(result.winner for result in results) else 1
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """A scheduler's SIGTERM ends like Ctrl-C: nothing needs saving, since every finished epoch is on disk."""
+    raise KeyboardInterrupt
+
+
+def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
+    """The winner of all studies just run, and the commands that come next."""
+    from sweeper.study.progress import figures, overfit_text
+    from sweeper.study.record import rank
+
+    winners = [result.winner for result in results if result.winner]
+    name = results[-1].prepared.name
+    if not winners:
+        reasons = {record.reason for result in results for record in result.records if record.reason}
+        console.print(f"No trial of {name} is complete: {'; '.join(sorted(reasons))}", markup=False)
+        return
+    best = rank(winners)[0]
+    assert best.at_overfit is not None
+    lines = [
+        f"Winner: {best.name}, overfitting point: {overfit_text(best)}, {figures(best.at_overfit)}",
+        "Next:",
+        f"  python -m sweeper.best --experiment {name} --export   # test it once and freeze it   (make best)",
+        f"  python -m sweeper.report --experiment {name}          # a page to show               (make report)",
+        "  make ui                                               # every run in MLflow",
+    ]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

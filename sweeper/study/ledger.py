@@ -1,0 +1,183 @@
+"""The Optuna study as a ledger: which grid points there are, who has begun one, how each ended.
+
+Optuna's own GridSampler would neither retry a failed point nor notice one that a dead process left
+RUNNING, so the points are ours and Optuna holds their states. A point enters Optuna when it is
+begun, and is RUNNING until its record is told; a RUNNING point whose trial folder nobody has locked
+was left by a dead process and is begun again under the same number. All changes are made under one
+file lock, so that two sweeps started together do not begin a point twice.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from sweeper.errors import UserError
+from sweeper.study.locks import locked
+from sweeper.study.record import TrialRecord
+from sweeper.study.space import Point
+from sweeper.training.metrics import EpochMetrics
+
+JOURNAL = "optuna.journal"
+KEY = "key"
+LOCK_SECONDS = 120.0
+
+OPTUNA_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
+    "failed": TrialState.FAIL,
+}
+
+
+class _KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # optuna ships no type for it
+    """A journal lock that dies with its holder, and mends the line that a killed writer left half-written.
+
+    Optuna's own locks are files that a killed process leaves behind (then everybody waits 30 s), and
+    a half-written line would make the journal unreadable once the next one is appended to it.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._held: AbstractContextManager[None] | None = None
+
+    def acquire(self) -> bool:
+        self._held = locked(self._journal.with_suffix(".lock"), wait=LOCK_SECONDS)
+        self._held.__enter__()
+        self._mend()
+        return True
+
+    def release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.__exit__(None, None, None)
+
+    def _mend(self) -> None:
+        with self._journal.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size == 0:
+                return
+            file.seek(size - 1)
+            if file.read(1) == b"\n":
+                return
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def open_storage(url: str | None, runs: Path) -> Any:
+    """The Optuna storage behind a URL; without one, a journal file under `runs`.
+
+    Raises:
+        UserError: the storage cannot be opened.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if url is None:
+        journal = runs / JOURNAL
+        journal.touch(exist_ok=True)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=_KernelLock(journal)))
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:
+        scheme = url.split("://", 1)[0]
+        raise UserError(
+            f"storage: the {scheme} storage cannot be opened ({type(error).__name__}). Check that the server runs, "
+            "that the URL is right and that its driver is installed (PostgreSQL: pip install 'sweeper[postgres]')."
+        ) from None
+
+
+class Ledger:
+    """The Optuna study of one sweeper study.
+
+    Args:
+        storage: what `open_storage` gives.
+        name: the Optuna study's name.
+        lock: file under whose lock all changes are made.
+    """
+
+    def __init__(self, storage: Any, name: str, lock: Path) -> None:
+        self._lock = lock
+        with locked(lock, wait=LOCK_SECONDS):
+            self._study = optuna.create_study(
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+
+    def claim(self, points: Sequence[Point], is_free: Callable[[Point], bool]) -> Point | None:
+        """Begin the first of these points that nobody has ended and nobody is training, or None.
+
+        Args:
+            is_free: whether no living process holds the point's trial folder.
+        """
+        with locked(self._lock, wait=LOCK_SECONDS):
+            trials = self._trials()
+            for point in points:
+                trial = trials.get(point.key)
+                if trial is None:
+                    self._begin(point)
+                    return point
+                if not trial.state.is_finished() and is_free(point):
+                    return point
+        return None
+
+    def report(self, point: Point, epoch: EpochMetrics) -> None:
+        """Add an epoch's validation accuracy (regression: minus the loss), for Optuna's dashboard and pruners."""
+        trial = self._trials().get(point.key)
+        value = epoch.val_accuracy if epoch.val_accuracy is not None else -epoch.val_loss
+        if trial is None or trial.state.is_finished() or epoch.epoch in trial.intermediate_values:
+            return
+        if math.isfinite(value):
+            Trial(self._study, trial._trial_id).report(value, epoch.epoch)
+
+    def tell(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
+        """End the point with its record; a point that has ended is left as it is.
+
+        Args:
+            note: why the point was not trained here, where it was taken over from another study.
+        """
+        with locked(self._lock, wait=LOCK_SECONDS):
+            trial = self._trials().get(point.key)
+            if trial is not None and trial.state.is_finished():
+                return
+            number = trial.number if trial is not None else self._begin(point)
+            live = Trial(self._study, self._trials()[point.key]._trial_id)
+            for name, value in _attributes(record, note).items():
+                live.set_user_attr(name, value)
+        for epoch in record.curve:
+            self.report(point, epoch)
+        state = OPTUNA_STATES[record.state]
+        value = record.score if state == TrialState.COMPLETE else None
+        self._study.tell(number, values=value, state=state, skip_if_finished=True)
+
+    def _trials(self) -> dict[str, FrozenTrial]:
+        return {t.user_attrs[KEY]: t for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
+
+    def _begin(self, point: Point) -> int:
+        """Enter the point as RUNNING; under the lock, so that the trial asked for is the one put in."""
+        self._study.enqueue_trial(dict(point.varied), user_attrs={KEY: point.key})
+        while True:  # a killed process may have left an earlier one waiting: it becomes RUNNING, to be claimed
+            trial = self._study.ask()
+            varied = trial.system_attrs.get("fixed_params", point.varied)
+            trial.suggest_float("lr", min(1e-7, varied["lr"]), max(1.0, varied["lr"]), log=True)
+            trial.suggest_int("batch_size", 1, max(4096, varied["batch_size"]))
+            if trial.user_attrs.get(KEY) == point.key:
+                return int(trial.number)
+
+
+def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:
+    at = record.at_overfit
+    attributes = {
+        "state": record.state,
+        "overfit_epoch": record.overfit_epoch,
+        "overfit_reached": record.overfit_reached,
+        "val_loss": at.val_loss if at else None,
+        "seconds": round(record.seconds, 3),
+        "reason": record.reason,
+        "note": note,
+    }
+    return json.loads(json.dumps({name: value for name, value in attributes.items() if value is not None}))

@@ -1,0 +1,55 @@
+"""Who may work on what: advisory file locks that the kernel drops when their holder dies.
+
+A lock left behind by a killed process or a restarted machine does not exist, so nothing has to guess
+from clocks or heartbeats whether its holder is alive. Between machines this needs a shared file
+system with working `flock` (NFS 4, Lustre with `-o flock`, CephFS).
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Busy(Exception):
+    """Somebody else holds the lock."""
+
+
+@contextmanager
+def locked(path: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` (made if absent) for the time of the block.
+
+    Args:
+        wait: seconds to wait for another holder before giving up.
+
+    Raises:
+        Busy: another process holds the lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _acquire(handle, path, time.monotonic() + wait)
+        yield
+    finally:
+        os.close(handle)  # closing drops the lock
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock file `path` at this moment."""
+    try:
+        with locked(path):
+            return True
+    except Busy:
+        return False
+
+
+def _acquire(handle: int, path: Path, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Busy(str(path)) from None
+            time.sleep(0.02)

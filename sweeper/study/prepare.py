@@ -1,0 +1,175 @@
+"""From a configuration to a study that can be run: the corpus, the points, and where its files lie.
+
+    runs/<name>/trials/<key>/             one folder a trial, shared by all studies of the experiment
+    runs/<name>/studies/<study>@<id>.json the points of a study, `<id>` the configuration they share
+"""
+
+import errno
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper import assets
+from sweeper.data.corpus import Corpus, DataSettings, load_corpus
+from sweeper.errors import UserError
+from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
+from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
+from sweeper.training.checkpoint import write_atomically
+from sweeper.training.loop import resolve_device, resolve_precision
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study whose data is tokenised and whose points are known.
+
+    Attributes:
+        name: of the experiment, as MLflow and `best` call it.
+        study: lr, batch, grid or single.
+        study_id: `<name>/<study>@<configuration>`; names the Optuna study.
+        config: the whole configuration, nested plain values.
+    """
+
+    name: str
+    study: str
+    study_id: str
+    config: Mapping[str, Any]
+    corpus: Corpus
+    points: tuple[Point, ...]
+    device: str
+    precision: str
+    runs: Path
+
+    @property
+    def trials(self) -> Path:
+        """Folder of the experiment's trials."""
+        return trials_folder(self.runs, self.name)
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the workers' logs."""
+        return self.runs / "logs"
+
+    @property
+    def file(self) -> Path:
+        """The study's own file."""
+        return studies_folder(self.runs, self.name) / f"{self.study_id.rsplit('/', 1)[1]}.json"
+
+    @property
+    def title(self) -> str:
+        """What is shown above its trials."""
+        return f"{self.name} · {self.study} study"
+
+    def trial_name(self, point: Point) -> str:
+        """`lr=2e-05 bs=64`."""
+        return trial_name(point.varied)
+
+    def studies_of(self, key: str) -> list[list[str]]:
+        """The trial keys of every study of this experiment that the trial belongs to."""
+        return [keys for keys in read_studies(self.runs, self.name).values() if key in keys]
+
+
+def trials_folder(runs: Path, name: str) -> Path:
+    """Where an experiment's trials lie."""
+    return runs / name / "trials"
+
+
+def studies_folder(runs: Path, name: str) -> Path:
+    """Where an experiment's studies are listed."""
+    return runs / name / "studies"
+
+
+def read_studies(runs: Path, name: str) -> dict[str, list[str]]:
+    """The trial keys of every study of an experiment, by `<study>@<configuration>`."""
+    files = sorted(studies_folder(runs, name).glob("*.json"))
+    return {path.stem: list(json.loads(path.read_text(encoding="utf-8"))["trials"]) for path in files}
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder and try to write into it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        full = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        raise UserError(
+            f"paths.runs={folder}: cannot write there ({full}). Free some space, or set paths.runs to a folder that "
+            "you may write to."
+        ) from None
+
+
+def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> PreparedStudy:
+    """Read, clean, split and tokenise the data (or find all that in the cache) and list the study's points.
+
+    Args:
+        config: the whole configuration (`config.plain`).
+        report: told what takes time.
+
+    Raises:
+        UserError: the data, the model or a folder cannot be used as configured.
+    """
+    runs, name, study = Path(config["paths"]["runs"]), config["name"], config["study"]
+    check_writable(runs)
+    corpus = load_corpus(DataSettings.of(config["data"]), config["model"], runs / "cache", report)
+    device = resolve_device(config["train"]["device"])
+    precision = resolve_precision(config["train"]["precision"], device)
+    model = model_fingerprint(assets.encoder(config["model"]))
+
+    def whole(point_config: Mapping[str, Any]) -> dict[str, Any]:
+        return identity(point_config, data=corpus.fingerprint, model=model, precision=precision)
+
+    shared = configuration_key(whole(config))
+    rates = study["lr"] or [config["optimizer"]["lr"] or winning_rate(runs, name, f"lr@{shared}")]
+    sizes = study["batch_size"] or [config["train"]["batch_size"]]
+    _check_batch_fits(sizes, len(corpus.train.rows))
+    points = []
+    for varied in grid(rates, sizes):
+        point_config = with_values(config, varied)
+        points.append(Point(trial_key(whole(point_config)), varied, point_config))
+    prepared = PreparedStudy(
+        name, study["name"], f"{name}/{study['name']}@{shared}", config, corpus, tuple(points), device.type, precision,
+        runs,
+    )  # fmt: skip
+    _write_study(prepared)
+    return prepared
+
+
+def _check_batch_fits(sizes: Sequence[int], rows: int) -> None:
+    if max(sizes) > rows:
+        raise UserError(
+            f"batch size {max(sizes)}: larger than the {rows} training rows. Choose a smaller one "
+            "(train.batch_size, study.batch_size) or give more data."
+        )
+
+
+def winning_rate(runs: Path, name: str, study: str) -> float:
+    """The learning rate that won the lr study of the same experiment and configuration.
+
+    Raises:
+        UserError: there is none yet.
+    """
+    folders = [trials_folder(runs, name) / key for key in read_studies(runs, name).get(study, [])]
+    records = rank(TrialRecord.read(folder) for folder in folders if (folder / RECORD).exists())
+    if records and records[0].state == "complete":
+        return float(records[0].varied["lr"])
+    raise UserError(
+        f"study=batch: needs the learning rate that won the lr study of {name} with the same settings, and there is "
+        "none yet. Run both (study=lr,batch), or give the rate yourself (optimizer.lr=2e-5)."
+    )
+
+
+def _write_study(prepared: PreparedStudy) -> None:
+    """List the points; those of earlier starts with other lists stay in the study."""
+    known = read_studies(prepared.runs, prepared.name).get(prepared.file.stem, [])
+    keys = list(dict.fromkeys([*known, *(point.key for point in prepared.points)]))
+    content = {"study": prepared.study, "id": prepared.study_id, "trials": keys, "config": prepared.config}
+    prepared.file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(prepared.file, json.dumps(content, ensure_ascii=False, indent=1).encode())
+

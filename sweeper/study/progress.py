@@ -1,0 +1,225 @@
+"""What a person sees while a study runs: which trial is at which epoch, its figures, and the time left.
+
+A live table on a terminal; one line an epoch elsewhere (a pipe, CI, `progress=plain`). Both take the
+same calls, so whoever runs a study does not ask which it has.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.space import Point
+from sweeper.training.metrics import EpochMetrics
+
+
+@dataclass
+class _Row:
+    """One point as the terminal shows it."""
+
+    name: str
+    epochs: int
+    state: str = "waiting"
+    worker: int | None = None
+    curve: list[EpochMetrics] = field(default_factory=list)
+    part: float = 0.0  # of the epoch under way
+
+    @property
+    def left(self) -> float:
+        """Epochs still to train."""
+        return 0.0 if self.state not in ("waiting", "running") else self.epochs - len(self.curve) - self.part
+
+
+class Progress(Protocol):
+    """What a running study tells whoever watches."""
+
+    def open(self, title: str, points: Sequence[Point], workers: int) -> None: ...
+    def started(self, point: Point, worker: int) -> None: ...
+    def step(self, point: Point, step: int, steps: int) -> None: ...
+    def epoch(self, point: Point, epoch: EpochMetrics) -> None: ...
+    def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None: ...
+    def note(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+        """Nothing."""
+
+    def started(self, point: Point, worker: int) -> None:
+        """Nothing."""
+
+    def step(self, point: Point, step: int, steps: int) -> None:
+        """Nothing."""
+
+    def epoch(self, point: Point, epoch: EpochMetrics) -> None:
+        """Nothing."""
+
+    def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class PlainProgress:
+    """One line an epoch, for pipes, CI and logs; also the bookkeeping of the live table."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.rows: dict[str, _Row] = {}
+        self.workers = 1
+        self.title = ""
+        self.opened = time.monotonic()
+
+    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+        """Begin a study of these points."""
+        self.rows = {p.key: _Row(trial_name(p.varied), int(p.config["train"]["epochs"])) for p in points}
+        self.workers, self.title, self.opened = workers, title, time.monotonic()
+        self.say(f"{title}: {len(points)} trials, {workers} at a time")
+
+    def started(self, point: Point, worker: int) -> None:
+        """A worker has begun the point."""
+        row = self.rows[point.key]
+        row.state, row.worker, row.curve, row.part = "running", worker, [], 0.0
+
+    def step(self, point: Point, step: int, steps: int) -> None:
+        """An epoch is under way."""
+        self.rows[point.key].part = step / max(1, steps)
+
+    def epoch(self, point: Point, epoch: EpochMetrics) -> None:
+        """An epoch is done."""
+        row = self.rows[point.key]
+        row.curve.append(epoch)
+        row.part = 0.0
+        self.say(f"{row.name}  epoch {epoch.epoch}/{row.epochs}  {figures(epoch)}  {epoch.seconds:.1f} s  {self.eta()}")
+
+    def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
+        """The point has its record."""
+        row = self.rows[point.key]
+        row.state, row.curve, row.part = record.state, list(record.curve), 0.0
+        at = "no finite epoch" if record.overfit_epoch is None else f"overfitting point: {overfit_text(record)}"
+        done = sum(r.left == 0 for r in self.rows.values())
+        why = f" ({note or record.reason})" if note or record.reason else ""
+        self.say(f"{row.name}  {record.state}{why}, {at}  [{done}/{len(self.rows)} trials]")
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self.say(text)
+
+    def close(self) -> None:
+        """The study has ended."""
+
+    def say(self, text: str) -> None:
+        """Print a line; user's text is never read as markup."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def eta(self) -> str:
+        """`about 3 min left`, from the median epoch so far and the number of workers; empty until one is known."""
+        seconds = [epoch.seconds for row in self.rows.values() for epoch in row.curve]
+        left = [row.left for row in self.rows.values()]
+        if not seconds or not any(left):
+            return ""
+        median = statistics.median(seconds)
+        total = max(sum(left) / self.workers, max(left)) * median
+        return f"about {duration(total)} left"
+
+
+class LiveProgress(PlainProgress):
+    """A table redrawn in place, one row a trial."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live: Live | None = None
+
+    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+        """Begin a study of these points."""
+        super().open(title, points, workers)
+        self._live = Live(console=self.console, get_renderable=self.table, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def epoch(self, point: Point, epoch: EpochMetrics) -> None:
+        """An epoch is done."""
+        row = self.rows[point.key]
+        row.curve.append(epoch)
+        row.part = 0.0
+
+    def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
+        """The point has its record."""
+        row = self.rows[point.key]
+        row.state, row.curve, row.part = record.state, list(record.curve), 0.0
+        if note or record.reason:
+            self.say(f"{row.name}: {note or record.reason}")
+
+    def close(self) -> None:
+        """Take the table off the screen; the final one is printed by the caller."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def table(self) -> Table:
+        """The trials as they are now."""
+        elapsed = duration(time.monotonic() - self.opened)
+        table = Table(title=f"{self.title} · {elapsed} so far · {self.eta() or 'time left: after the first epoch'}")
+        for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
+            table.add_column(column, justify="left" if column in ("trial", "state") else "right")
+        for row in self.rows.values():
+            table.add_row(*_cells(row))
+        return table
+
+
+def _cells(row: _Row) -> list[str]:
+    epoch = f"{len(row.curve) + row.part:.1f}" if row.state == "running" else str(len(row.curve))
+    cells = [row.name, row.state, f"{epoch}/{row.epochs}"]
+    if not row.curve:
+        return [*cells, *["–"] * 5]
+    last = row.curve[-1]
+    losses = [f"{last.train_loss:.4f}", f"{last.val_loss:.4f}"]
+    return [*cells, *losses, number(last.train_accuracy), number(last.val_accuracy), f"{last.seconds:.1f}"]
+
+
+def number(value: float | None) -> str:
+    """Four digits, or a dash where there is no such figure (accuracy of a regression)."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def figures(epoch: EpochMetrics) -> str:
+    """The four figures of an epoch."""
+    parts = [f"train loss {epoch.train_loss:.4f}", f"val loss {epoch.val_loss:.4f}"]
+    if epoch.val_accuracy is not None:
+        parts += [f"train acc {number(epoch.train_accuracy)}", f"val acc {number(epoch.val_accuracy)}"]
+    return "  ".join(parts)
+
+
+def overfit_text(record: TrialRecord) -> str:
+    """`epoch 3`, or `not reached` with the epoch that stands in."""
+    if record.overfit_reached:
+        return f"epoch {record.overfit_epoch}"
+    return f"not reached (epoch {record.overfit_epoch})"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def make_progress(kind: str, console: Console) -> Progress:
+    """The progress of this kind: `auto` is live on a terminal and plain elsewhere."""
+    if kind == "none":
+        return NoProgress()
+    live = kind == "live" or (kind == "auto" and console.is_terminal)
+    return LiveProgress(console) if live else PlainProgress(console)

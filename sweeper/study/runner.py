@@ -1,0 +1,300 @@
+"""Runs one study: hands its points to workers, and what they report to Optuna, tracking and the terminal.
+
+The truth lies in the trials' folders. This room only decides who does what next: a point that
+already has a record is taken over, a point that a dead process left is begun again, a point that
+another sweep trains at this moment is waited for.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sweeper.curves import trial_figure
+from sweeper.errors import UserError
+from sweeper.study.ledger import Ledger
+from sweeper.study.locks import Busy, is_free
+from sweeper.study.prepare import PreparedStudy
+from sweeper.study.progress import Progress
+from sweeper.study.record import RECORD, WEIGHTS, TrialRecord, rank
+from sweeper.study.space import Point
+from sweeper.study.trial import LOCK, TrialTask, failed_record
+from sweeper.study.versions import versions
+from sweeper.study.workers import Event, Plan, Pool
+from sweeper.tracked import Run, Tracker
+from sweeper.training.metrics import EpochMetrics
+
+POLL_SECONDS = 0.5  # how often another sweep's trials, and dead workers, are looked for
+MOST_MICRO_BATCHES = 1024
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a finished study knows.
+
+    Attributes:
+        records: of the points asked for, in their order.
+        winner: the best of them, or None where no trial is complete.
+        taken_over: keys of points that an earlier study had trained.
+    """
+
+    prepared: PreparedStudy
+    records: tuple[TrialRecord, ...]
+    winner: TrialRecord | None
+    taken_over: frozenset[str]
+
+
+@dataclass
+class _Assignment:
+    """A point on a worker."""
+
+    point: Point
+    run: Run
+    curve: list[EpochMetrics] = field(default_factory=list)
+
+
+class StudyRunner:
+    """One study on one pool of workers.
+
+    Args:
+        retries: how often a point that failed for a passing cause is begun again.
+        keep_all: keep the weights of every trial instead of the best one's.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedStudy,
+        ledger: Ledger,
+        pool: Pool,
+        plan: Plan,
+        tracker: Tracker,
+        progress: Progress,
+        *,
+        retries: int,
+        keep_all: bool,
+    ) -> None:
+        self.prepared, self.ledger, self.pool, self.plan = prepared, ledger, pool, plan
+        self.tracker, self.progress = tracker, progress
+        self.retries, self.keep_all = retries, keep_all
+        self.records: dict[str, TrialRecord] = {}
+        self.taken_over: set[str] = set()
+        self.study_run = tracker.study(prepared.study, prepared.study_id, prepared.config, self._study_tags())
+        self._at_work: dict[int, _Assignment] = {}
+        self._failures: dict[str, int] = {}
+        self._micro_batches: dict[str, int] = {}
+        self._idle: set[int] = set()
+        self._looked = 0.0
+
+    def run(self) -> StudyResult:
+        """Train every point that has no record yet.
+
+        Raises:
+            UserError: a point cannot be trained as configured, or the disk is full or not writable.
+        """
+        self.progress.open(self.prepared.title, self.prepared.points, self.plan.workers)
+        try:
+            self._take_over_finished(note_reuse=True)
+            if len(self.records) < len(self.prepared.points):
+                self.pool.start(self.plan)
+                self._idle = set(range(self.plan.workers))
+            while len(self.records) < len(self.prepared.points):
+                self._assign()
+                self._listen()
+        finally:
+            self.progress.close()
+        records = tuple(self.records[point.key] for point in self.prepared.points)
+        best = rank(records)[0]
+        winner = best if best.state == "complete" else None
+        self.tracker.finish(self.study_run, "complete", tags={"sweeper.winner": winner.name if winner else "none"})
+        return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
+
+    def _folder(self, point: Point) -> Path:
+        return self.prepared.trials / point.key
+
+    def _take_over_finished(self, note_reuse: bool = False) -> None:
+        """Collect points that have a record: from an earlier start, another study, or a sweep beside this one."""
+        mine = {assignment.point.key for assignment in self._at_work.values()}
+        for point in self.prepared.points:
+            if point.key in self.records or point.key in mine or not (self._folder(point) / RECORD).exists():
+                continue
+            record = TrialRecord.read(self._folder(point))
+            note = "taken over: already trained" if note_reuse else "taken over from another sweep"
+            self.taken_over.add(point.key)
+            self._finish(point, record, self._start_tracking(point), note)
+
+    def _assign(self) -> None:
+        """Give every idle worker the next point that is free."""
+        while self._idle:
+            mine = {assignment.point.key for assignment in self._at_work.values()}
+            open_points = [p for p in self.prepared.points if p.key not in self.records and p.key not in mine]
+            point = self.ledger.claim(open_points, lambda p: is_free(self._folder(p) / LOCK)) if open_points else None
+            if point is None:
+                return
+            worker = self._idle.pop()
+            self._at_work[worker] = _Assignment(point, self._start_tracking(point))
+            self.pool.send(worker, self._task(point))
+            self.progress.started(point, worker)
+
+    def _task(self, point: Point) -> TrialTask:
+        return TrialTask(
+            key=point.key,
+            varied=point.varied,
+            config=point.config,
+            folder=str(self._folder(point)),
+            corpus=str(self.prepared.corpus.folder),
+            threads=self.plan.threads,
+            device=self.prepared.device,
+            precision=self.prepared.precision,
+            accumulate=self._micro_batches.get(point.key, 1),
+        )
+
+    def _listen(self) -> None:
+        """Take one event, or look around after a while without one."""
+        try:
+            event = self.pool.events.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            event = None
+        if event is not None:
+            self._on(event)
+        if time.monotonic() - self._looked > POLL_SECONDS:
+            self._looked = time.monotonic()
+            self._take_over_finished()
+
+    def _on(self, event: Event) -> None:
+        if event.kind == "exit":
+            return self._on_exit(event)
+        assignment = self._at_work.get(event.worker)
+        if assignment is None or event.data.get("key") != assignment.point.key:
+            return None
+        handlers: Mapping[str, Callable[[_Assignment, Event], None]] = {
+            "step": self._on_step, "epoch": self._on_epoch, "ended": self._on_ended, "busy": self._on_busy,
+            "error": self._on_error,
+        }  # fmt: skip
+        return handlers[event.kind](assignment, event)
+
+    def _on_step(self, assignment: _Assignment, event: Event) -> None:
+        self.progress.step(assignment.point, event.data["step"], event.data["steps"])
+
+    def _on_epoch(self, assignment: _Assignment, event: Event) -> None:
+        epoch = EpochMetrics(**event.data["epoch"])
+        assignment.curve.append(epoch)
+        self.progress.epoch(assignment.point, epoch)
+        self.ledger.report(assignment.point, epoch)
+        self.tracker.epochs(assignment.run, assignment.curve)
+
+    def _on_ended(self, assignment: _Assignment, event: Event) -> None:
+        self._release(event.worker)
+        record = TrialRecord.read(self._folder(assignment.point))
+        self._finish(assignment.point, record, assignment.run)
+
+    def _on_busy(self, assignment: _Assignment, event: Event) -> None:
+        """Another sweep took the point between our look and our worker's; it is looked at again later."""
+        self._release(event.worker)
+        time.sleep(POLL_SECONDS / 10)
+
+    def _on_error(self, assignment: _Assignment, event: Event) -> None:
+        kind, reason = event.data["kind"], event.data["reason"]
+        if kind == "user":
+            raise UserError(reason)
+        if kind == "disk":
+            raise UserError(
+                f"{self.prepared.trials}: cannot write there ({reason}). Free some space or set paths.runs to another "
+                "folder; then run the same command again: it goes on from the last finished epoch."
+            )
+        if kind == "memory":
+            self._halve(assignment.point)
+        self._release(event.worker)
+        self._failed(assignment, reason)
+
+    def _halve(self, point: Point) -> None:
+        """Smaller micro-batches of the same effective batch."""
+        now = self._micro_batches.get(point.key, 1)
+        size = int(point.varied["batch_size"]) // int(point.config["train"]["accumulate"])
+        self._micro_batches[point.key] = min(now * 2, size, MOST_MICRO_BATCHES)
+
+    def _on_exit(self, event: Event) -> None:
+        """A worker is gone: killed, or out of memory. Its trial is begun again from its last epoch."""
+        if self.pool.process_id(event.worker) != event.data["pid"]:
+            return
+        assignment = self._at_work.pop(event.worker, None)
+        self._idle.discard(event.worker)
+        if assignment is not None:
+            self._failed(assignment, f"its worker process ended with code {event.data['code']}")
+        elif self._failures.setdefault("", 0) >= self.retries:
+            raise UserError(f"worker processes cannot start; see the log in {self.prepared.logs}")
+        else:
+            self._failures[""] += 1
+        self.pool.restart(event.worker)
+        self._idle.add(event.worker)
+
+    def _failed(self, assignment: _Assignment, reason: str) -> None:
+        point = assignment.point
+        failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
+        if failures <= self.retries:
+            name = self.prepared.trial_name(point)
+            return self.progress.note(f"{name}: {reason}; trying again ({failures} of {self.retries})")
+        try:
+            record = failed_record(self._task(point), self.prepared.corpus.fingerprint, f"{reason} ({failures} tries)")
+        except Busy:
+            return None
+        return self._finish(point, record, assignment.run)
+
+    def _release(self, worker: int) -> None:
+        self._at_work.pop(worker, None)
+        self._idle.add(worker)
+
+    def _finish(self, point: Point, record: TrialRecord, run: Run, note: str | None = None) -> None:
+        """A point has its record: tell everybody, and drop the weights that have lost."""
+        self.records[point.key] = record
+        self.ledger.tell(point, record, note)
+        self.progress.ended(point, record, note)
+        self._finish_tracking(record, run, note)
+        if not self.keep_all:
+            drop_losers(self.prepared.trials, self.prepared.studies_of(point.key))
+
+    def _start_tracking(self, point: Point) -> Run:
+        name = self.prepared.trial_name(point)
+        return self.tracker.trial(self.study_run, point.key, name, point.config, self._study_tags())
+
+    def _finish_tracking(self, record: TrialRecord, run: Run, note: str | None) -> None:
+        def figure() -> str:
+            title = f"{self.prepared.name} · {record.name}"
+            drawn = trial_figure(record.curve, record.overfit_epoch, record.overfit_reached, title)
+            return str(drawn.to_html(include_plotlyjs=True, full_html=True))
+
+        tags = {
+            "sweeper.overfit_epoch": str(record.overfit_epoch),
+            "sweeper.overfit_reached": str(record.overfit_reached).lower(),
+            "sweeper.threads": str(record.threads),
+            "sweeper.device": record.device,
+            **{f"sweeper.{name}": value for name, value in record.tags.items()},
+            **({"sweeper.reason": record.reason} if record.reason else {}),
+            **({"sweeper.note": note} if note and note.endswith("trained") else {}),
+        }
+        self.tracker.epochs(run, record.curve)
+        self.tracker.finish(
+            run,
+            record.state,
+            at_overfit=record.at_overfit,
+            tags=tags,
+            figure=figure,
+            artifacts={"data_card.json": self.prepared.corpus.card},
+        )
+
+    def _study_tags(self) -> dict[str, str]:
+        return {"sweeper.data": self.prepared.corpus.fingerprint, **versions()}
+
+
+def drop_losers(trials: Path, studies: list[list[str]]) -> None:
+    """Remove the weights of every ended trial that is the best of none of the studies it belongs to.
+
+    Args:
+        trials: folder of the trials' folders.
+        studies: for each study, the keys of its trials.
+    """
+    records = {key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()}
+    best = {rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)}
+    for key in set(records) - best:
+        (trials / key / WEIGHTS).unlink(missing_ok=True)
+

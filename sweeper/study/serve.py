@@ -1,0 +1,94 @@
+"""A worker process: tasks come in on standard input, events go out on standard output, one JSON line each.
+
+It knows nothing of Optuna and MLflow. When its standard input closes, its parent is gone and it ends
+at once, in the middle of a step: the trial's files allow that at any moment. Whatever libraries print
+goes to standard error, which the parent sends to a log file, so that the terminal stays clean.
+"""
+
+import errno
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from typing import Any, TextIO
+
+STEP_EVENTS_A_SECOND = 4
+FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def main() -> None:
+    """Serve tasks until the parent closes the pipe."""
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    import_slow_libraries()
+    _send(events, event="ready")
+    while True:
+        _serve(tasks.get(), events)
+
+
+def import_slow_libraries() -> None:
+    """Seconds of imports, done while the parent prepares the data."""
+    import transformers.models.bert.modeling_bert  # noqa: F401
+
+    import sweeper.study.trial  # noqa: F401
+
+
+def _listen(tasks: "queue.Queue[dict[str, Any]]") -> None:
+    for line in sys.stdin:
+        tasks.put(json.loads(line))
+    os._exit(0)
+
+
+def _send(events: TextIO, **event: Any) -> None:
+    try:
+        events.write(json.dumps(event) + "\n")
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def _serve(plain: dict[str, Any], events: TextIO) -> None:
+    from dataclasses import asdict
+
+    from sweeper.errors import UserError
+    from sweeper.study.locks import Busy
+    from sweeper.study.trial import run_trial, task_from
+
+    key = plain["key"]
+    last = 0.0
+
+    def on_step(step: int, steps: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 1 / STEP_EVENTS_A_SECOND:
+            last = now
+            _send(events, event="step", key=key, step=step, steps=steps)
+
+    try:
+        run_trial(task_from(plain), lambda epoch: _send(events, event="epoch", key=key, epoch=asdict(epoch)), on_step)
+        _send(events, event="ended", key=key)
+    except Busy:
+        _send(events, event="busy", key=key)
+    except UserError as error:
+        _send(events, event="error", key=key, kind="user", reason=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        _send(events, event="error", key=key, kind=_kind(error), reason=f"{type(error).__name__}: {error}")
+
+
+def _kind(error: Exception) -> str:
+    """`disk` stops the sweep, `memory` is tried again in smaller pieces, `passing` is tried again."""
+    if isinstance(error, OSError) and error.errno in FULL_OR_FORBIDDEN:
+        return "disk"
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return "memory"
+    return "passing"
+
+
+if __name__ == "__main__":
+    main()

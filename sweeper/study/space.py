@@ -1,0 +1,98 @@
+"""Which trials a study consists of, and what names a trial.
+
+A trial's key is a hash of everything that changes its result (DESIGN.md contract 3) and of nothing
+else: where it runs, how it is tracked and where its files go stay out, so that the same
+configuration is the same trial in every study and on every machine.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1  # raised when a change of the code changes the results of an unchanged configuration
+
+IDENTITY = ("data", "head", "optimizer", "overfitting", "schedule", "train")
+NOT_IDENTITY = {"train": ("device", "keep_weights"), "data": ("source", "path", "train", "validation", "test")}
+VARIED = (("optimizer", "lr"), ("train", "batch_size"))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a study: what varies, the whole configuration with it put in, and the trial's key."""
+
+    key: str
+    varied: Mapping[str, float | int]
+    config: Mapping[str, Any]
+
+
+def grid(learning_rates: Sequence[float], batch_sizes: Sequence[int]) -> list[dict[str, float | int]]:
+    """The full product, in the order given: every learning rate at the first batch size first."""
+    return [{"lr": lr, "batch_size": size} for size, lr in product(batch_sizes, learning_rates)]
+
+
+def with_values(config: Mapping[str, Any], varied: Mapping[str, float | int]) -> dict[str, Any]:
+    """The configuration that trains exactly this point: a `single` study with the point's values put in."""
+    optimizer = {**config["optimizer"], "lr": varied["lr"]}
+    train = {**config["train"], "batch_size": varied["batch_size"]}
+    study = {**config["study"], "name": "single", "lr": None, "batch_size": None}
+    return {**config, "optimizer": optimizer, "train": train, "study": study}
+
+
+def identity(config: Mapping[str, Any], *, data: str, model: str, precision: str) -> dict[str, Any]:
+    """Everything that changes a trial's result, as plain values.
+
+    Args:
+        config: the whole configuration (`config.plain`).
+        data: fingerprint of the corpus; it stands for the files, whose paths do not matter.
+        model: fingerprint of the encoder's weights.
+        precision: float32, bf16 or fp16, as resolved for the device.
+    """
+    parts = {
+        section: {key: value for key, value in config[section].items() if key not in NOT_IDENTITY.get(section, ())}
+        for section in IDENTITY
+    }
+    parts["train"]["precision"] = precision
+    return {**parts, "data_fingerprint": data, "model_fingerprint": model, "schema": SCHEMA}
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits (64 bits) of the SHA-256 of the value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def trial_key(whole: Mapping[str, Any]) -> str:
+    """The key of the trial with this identity."""
+    return digest(whole)
+
+
+def configuration_key(whole: Mapping[str, Any]) -> str:
+    """The key that all points of a study share: the identity without what varies."""
+    shared = {section: dict(value) if isinstance(value, Mapping) else value for section, value in whole.items()}
+    for section, key in VARIED:
+        shared[section].pop(key)
+    return digest(shared)[:8]
+
+
+def model_fingerprint(model: str) -> str:
+    """What names an encoder's weights: a hash of a local folder's files, or a hub id with its commit.
+
+    Args:
+        model: a folder, or a hub id whose files are cached or can be reached.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        hashed = hashlib.sha256()
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".safetensors", ".bin") or path.name == "config.json":
+                with path.open("rb") as file:
+                    hashed.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        return hashed.hexdigest()[:16]
+    from transformers import AutoConfig
+
+    commit = getattr(AutoConfig.from_pretrained(model, trust_remote_code=False), "_commit_hash", None)
+    return f"{model}@{commit}"

@@ -1,0 +1,89 @@
+"""Studies run one after the other on one pool of workers, so that the second study pays no start-up.
+
+The command line and the Python interface both come through here; neither knows about pools and ledgers.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from sweeper import assets
+from sweeper.config import Config, plain
+from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.prepare import PreparedStudy, check_writable, prepare
+from sweeper.study.progress import Progress, make_progress
+from sweeper.study.runner import StudyResult, StudyRunner
+from sweeper.study.table import results_table
+from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
+from sweeper.tracked import NoTracker, Tracker
+from sweeper.tracking import MlflowTracker
+from sweeper.training.loop import resolve_device
+
+
+def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult]:
+    """Run the studies in this order and print each one's table.
+
+    Args:
+        configs: one a study; a later one may need what an earlier one found (`batch` after `lr`).
+
+    Raises:
+        UserError: a study cannot be run as configured. Studies before it are complete.
+    """
+    results = []
+    with ExitStack() as stack:
+        pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
+        for config in configs:
+            progress = make_progress(config.progress, console)
+            check_writable(Path(config.paths.runs))
+            result = _run_study(config, pool, progress, stack)
+            winner = result.winner.key if result.winner else None
+            console.print(results_table(result.records, winner, title=result.prepared.title))
+            results.append(result)
+    return results
+
+
+def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack) -> StudyResult:
+    plan = plan_for(config)
+    pool.start(plan)  # the workers' imports take seconds, in which the data is prepared
+    prepared = prepare(plain(config), progress.note)
+    ledger = Ledger(
+        open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock")
+    )
+    tracker = make_tracker(config, prepared, progress)
+    stack.callback(tracker.close)
+    runner = StudyRunner(
+        prepared,
+        ledger,
+        pool,
+        plan,
+        tracker,
+        progress,
+        retries=config.launcher.retries,
+        keep_all=config.train.keep_weights == "all",
+    )
+    return runner.run()
+
+
+def plan_for(config: Config) -> Plan:
+    """How this machine is used for this configuration's encoder."""
+    import torch
+
+    gpus = torch.cuda.device_count() if resolve_device(config.train.device).type == "cuda" else 0
+    launcher = config.launcher
+    return plan_workers(
+        launcher.workers,
+        launcher.threads,
+        parameters=encoder_parameters(assets.encoder(config.model)),
+        cores=cores(),
+        gpus=gpus,
+        trials_per_gpu=launcher.trials_per_gpu,
+    )
+
+
+def make_tracker(config: Config, prepared: PreparedStudy, progress: Progress) -> Tracker:
+    """MLflow, or nothing where tracking is off."""
+    if config.tracking.name == "none":
+        return NoTracker()
+    return MlflowTracker(prepared.name, prepared.runs, config.tracking.uri, warn=progress.note)

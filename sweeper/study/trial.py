@@ -1,0 +1,300 @@
+"""One configuration → one trial record, on files that survive a kill at any moment.
+
+After every epoch, in this order: weights and predictions that may turn out to be the overfitting
+point's, the epoch's line in `curve.jsonl`, the resume state. The state is the commit: on a restart
+the curve is cut back to the state's epoch and training goes on from there. Nothing here knows who
+watches: an epoch is handed to `on_epoch`, and tracking, Optuna and the terminal are elsewhere.
+"""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sweeper.data.corpus import Corpus
+from sweeper.study.locks import locked
+from sweeper.study.record import CURVE, PREDICTIONS, RECORD, WEIGHTS, State, TrialRecord
+from sweeper.training.checkpoint import StateFiles, save_weights, sha256, write_atomically
+from sweeper.training.classifier import load_classifier
+from sweeper.training.loop import FitSettings, Training, fit
+from sweeper.training.metrics import EpochMetrics
+from sweeper.training.overfitting import OverfittingTracker
+
+LOCK = "lock"
+START = "trial.json"  # how the trial was first computed; a resumed trial keeps it
+
+OnEpoch = Callable[[EpochMetrics], None]
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """All that a worker needs to train one point: plain values, sent as JSON.
+
+    Attributes:
+        folder: the trial's own folder.
+        corpus: folder of the tokenised corpus (`Corpus.open`).
+        threads: CPU threads; a trial that was begun with another number keeps that.
+        precision: float32, bf16 or fp16.
+    """
+
+    key: str
+    varied: Mapping[str, float | int]
+    config: Mapping[str, Any]
+    folder: str
+    corpus: str
+    threads: int
+    device: str
+    precision: str
+    accumulate: int = 1
+
+
+def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None) -> TrialRecord:
+    """Train one point from where it was left, or from the start, and write its record.
+
+    Args:
+        on_epoch: called once an epoch is safe on disk, and first for every epoch restored from it.
+        on_step: called with (step, steps) of the epoch under way.
+
+    Raises:
+        Busy: another process trains this trial at this moment.
+        UserError: the configuration cannot be trained.
+        OSError: the disk is full or not writable; what was there stays.
+    """
+    folder = Path(task.folder)
+    with locked(folder / LOCK):
+        if (folder / RECORD).exists():
+            return TrialRecord.read(folder)
+        return _train(task, folder, on_epoch, on_step)
+
+
+def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | None) -> TrialRecord:
+    threads = _threads_of(folder, task)
+    torch.set_num_threads(threads)
+    corpus = Corpus.open(Path(task.corpus))
+    training = _training(task, corpus, on_step)
+    curve, tracker, kept = _restore(folder, training, task.config["overfitting"])
+    for epoch in curve:
+        on_epoch(epoch)
+    for epoch in fit(training):
+        curve.append(epoch)
+        tracker.update(epoch.val_loss)
+        kept = {**kept, **_keep_candidate(folder, epoch.epoch, tracker, training)}
+        _append(folder, epoch)
+        kept = {name: checksum for name, checksum in kept.items() if _epoch_of(name) in tracker.keep}
+        StateFiles(folder).save(epoch.epoch, {"training": training.state_dict(), "kept": kept})
+        _drop_weights(folder, keep=set(kept))
+        on_epoch(epoch)
+    return _finish(task, folder, curve, tracker, kept, threads, corpus)
+
+
+def _training(task: TrialTask, corpus: Corpus, on_step: OnStep | None) -> Training:
+    train = task.config["train"]
+    model = load_classifier(
+        task.config["model"],
+        label_names=corpus.label_names,
+        loss=train["loss"],
+        dropout=task.config["head"]["dropout"],
+        freeze_encoder=train["freeze_encoder"],
+        seed=train["seed"],
+    )
+    settings = fit_settings(task)
+    return Training(model, corpus.table, corpus.train, corpus.validation, settings, on_step=on_step)
+
+
+def fit_settings(task: TrialTask) -> FitSettings:
+    """The loop's settings from the nested configuration."""
+    train, optimizer, schedule = (task.config[section] for section in ("train", "optimizer", "schedule"))
+    stop = train["early_stop"]
+    values = {
+        **{key: train[key] for key in ("batch_size", "epochs", "seed", "loss", "clip_norm", "batching")},
+        **{key: optimizer[key] for key in ("lr", "weight_decay", "momentum")},
+        "optimizer": optimizer["name"],
+        "schedule": schedule["name"],
+        "warmup": schedule["warmup"],
+        "precision": task.precision,
+        "device": task.device,
+        "accumulate": train["accumulate"] * task.accumulate,
+        "early_stop_monitor": stop["monitor"],
+        "early_stop_min_delta": stop["min_delta"],
+        "early_stop_patience": stop["patience"],
+    }
+    return FitSettings(**values)
+
+
+def _threads_of(folder: Path, task: TrialTask) -> int:
+    """Sums depend on the number of threads, so a trial keeps the one it was begun with."""
+    path = folder / START
+    if path.exists():
+        return int(json.loads(path.read_text(encoding="utf-8"))["threads"])
+    start = {"threads": task.threads, "varied": dict(task.varied), "config": task.config}
+    write_atomically(path, json.dumps(start, ensure_ascii=False, indent=1).encode())
+    return task.threads
+
+
+def _restore(
+    folder: Path, training: Training, point: Mapping[str, Any]
+) -> tuple[list[EpochMetrics], OverfittingTracker, dict[str, str]]:
+    """Bring curve, tracker and training to the last epoch that is safe on disk, or to the very start."""
+    found = StateFiles(folder).latest()
+    if found is not None:
+        done, state = found
+        curve, tracker = read_curve(folder)[:done], OverfittingTracker(point["min_delta"], point["patience"])
+        for epoch in curve:
+            tracker.update(epoch.val_loss)
+        if len(curve) == done and _are_whole(folder, state["kept"]):
+            training.load_state_dict(state["training"])
+            _write_curve(folder, curve)
+            return curve, tracker, state["kept"]
+        warnings.warn(f"{folder}: curve or kept weights are damaged; the trial starts again", stacklevel=2)
+    _write_curve(folder, [])
+    return [], OverfittingTracker(point["min_delta"], point["patience"]), {}
+
+
+def _are_whole(folder: Path, kept: Mapping[str, str]) -> bool:
+    return all((folder / name).is_file() and sha256(folder / name) == checksum for name, checksum in kept.items())
+
+
+def read_curve(folder: Path) -> list[EpochMetrics]:
+    """The epochs written so far; a last line cut off by a kill is left out."""
+    try:
+        lines = (folder / CURVE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    curve = []
+    for line in lines:
+        try:
+            curve.append(EpochMetrics(**json.loads(line)))
+        except (ValueError, TypeError):
+            break
+    return curve
+
+
+def _write_curve(folder: Path, curve: Sequence[EpochMetrics]) -> None:
+    text = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in curve)
+    write_atomically(folder / CURVE, text.encode())
+
+
+def _append(folder: Path, epoch: EpochMetrics) -> None:
+    with (folder / CURVE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(epoch)) + "\n")
+
+
+def _weights(epoch: int) -> str:
+    return f"weights-{epoch:04d}.safetensors"
+
+
+def _predictions(epoch: int) -> str:
+    return f"predictions-{epoch:04d}.npy"
+
+
+def _epoch_of(name: str) -> int:
+    return int(name.split("-")[1].split(".")[0])
+
+
+def _keep_candidate(folder: Path, epoch: int, tracker: OverfittingTracker, training: Training) -> dict[str, str]:
+    """Write what the overfitting point may need, as {file name: sha256}.
+
+    Each epoch has files of its own, so that repeating an epoch never harms those of the one before.
+    """
+    if epoch not in tracker.keep:
+        return {}
+    weights, predictions = _weights(epoch), _predictions(epoch)
+    checksum = save_weights(folder / weights, training.model)
+    write_atomically(folder / predictions, npy(training.validation_predictions))
+    return {weights: checksum, predictions: sha256(folder / predictions)}
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    """The array as the bytes of an `.npy` file."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _drop_weights(folder: Path, keep: set[str]) -> None:
+    for path in [*folder.glob("weights-*.safetensors"), *folder.glob("predictions-*.npy")]:
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _finish(
+    task: TrialTask,
+    folder: Path,
+    curve: list[EpochMetrics],
+    tracker: OverfittingTracker,
+    kept: Mapping[str, str],
+    threads: int,
+    corpus: Corpus,
+) -> TrialRecord:
+    """Name the state, give the overfitting epoch's files their lasting names, write the record, clear up."""
+    last = curve[-1]
+    finite = bool(np.isfinite([last.train_loss, last.val_loss]).all())
+    state: State = "complete" if finite else "diverged"
+    point = tracker.point if tracker.keep else None
+    record = TrialRecord(
+        key=task.key,
+        state=state,
+        config=task.config,
+        varied=task.varied,
+        data=corpus.fingerprint,
+        curve=tuple(curve),
+        overfit_epoch=None if point is None else point.epoch,
+        overfit_reached=point is not None and point.reached,
+        threads=threads,
+        device=task.device,
+        precision=task.precision,
+        reason=None if finite else f"loss is not finite in epoch {last.epoch}",
+        weights_sha256=None if point is None else kept[_weights(point.epoch)],
+        tags={"micro_batches": str(task.accumulate)} if task.accumulate > 1 else {},
+    )
+    if point is not None:
+        _link(folder / _weights(point.epoch), folder / WEIGHTS)
+        _link(folder / _predictions(point.epoch), folder / PREDICTIONS)
+    record.write(folder)
+    StateFiles(folder).clear()
+    _drop_weights(folder, keep=set())
+    return record
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name, not a move: until the record is written the trial may have to be resumed."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
+    """Write and give the record of a point that cannot be finished, with the curve it had.
+
+    Raises:
+        Busy: another process trains this trial at this moment.
+    """
+    folder = Path(task.folder)
+    with locked(folder / LOCK):
+        record = TrialRecord(
+            key=task.key, state="failed", config=task.config, varied=task.varied, data=data,
+            curve=tuple(read_curve(folder)), overfit_epoch=None, overfit_reached=False, threads=task.threads,
+            device=task.device, precision=task.precision, reason=reason,
+        )  # fmt: skip
+        record.write(folder)
+        StateFiles(folder).clear()
+        _drop_weights(folder, keep=set())
+    return record
+
+
+def task_from(plain: Mapping[str, Any]) -> TrialTask:
+    """A task from its JSON form."""
+    return TrialTask(**{field.name: plain[field.name] for field in fields(TrialTask)})

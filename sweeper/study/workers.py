@@ -1,0 +1,174 @@
+"""Who runs trials where: how many workers, with how many threads, on which devices; and the processes.
+
+A worker is a process of its own (`sweeper.study.serve`), so that a crash, an exhausted memory or a
+kill takes one trial's epoch and not the sweep. Small encoders run one trial a core: their matrices
+are too small for threads to help. Large ones run one trial on all cores. A GPU runs one trial, or
+`trials_per_gpu` of them.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper.study.trial import TrialTask
+
+LARGE = 20_000_000  # encoder parameters, embeddings left out, from which one trial gets all cores
+LOG = "worker-{index}.log"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a sweep uses the machine: one entry of `devices` a worker (`cpu`, or a GPU's number)."""
+
+    devices: tuple[str, ...]
+    threads: int
+
+    @property
+    def workers(self) -> int:
+        """How many trials run at once."""
+        return len(self.devices)
+
+
+def plan_workers(
+    workers: int | str, threads: int | str, *, parameters: int, cores: int, gpus: int, trials_per_gpu: int
+) -> Plan:
+    """Share cores and GPUs out among workers.
+
+    Args:
+        workers, threads: numbers, or `auto`.
+        parameters: of the encoder's layers, embeddings left out.
+        cores: processors this process may use.
+        gpus: GPUs it may use; 0 trains on the CPU.
+    """
+    if gpus:
+        slots = [str(gpu) for _ in range(trials_per_gpu) for gpu in range(gpus)]
+        count = len(slots) if workers == "auto" else int(workers)
+        devices = tuple(slots[index % len(slots)] for index in range(count))
+    else:
+        alone = parameters >= LARGE
+        count = (1 if alone else cores) if workers == "auto" else int(workers)
+        devices = ("cpu",) * count
+    share = max(1, cores // len(devices))
+    return Plan(devices, share if threads == "auto" else int(threads))
+
+
+def cores() -> int:
+    """Processors this process may use (a container's or a scheduler's share, not the machine's)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def encoder_parameters(model: str) -> int:
+    """Parameters of the encoder's layers from its configuration alone; a very large number if it does not say."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    try:
+        hidden, layers = config.hidden_size, config.num_hidden_layers
+        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * hidden)
+    except AttributeError:
+        return sys.maxsize
+    return int(layers * (4 * hidden * hidden + 2 * hidden * inner))
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a worker said: `ready`, `step`, `epoch`, `ended`, `busy`, `error`, or `exit` when it is gone."""
+
+    worker: int
+    kind: str
+    data: Mapping[str, Any]
+
+
+class Pool:
+    """Worker processes and one queue of all that they say.
+
+    Use as a context: leaving it ends all workers, whatever they do.
+
+    Args:
+        logs: folder for what the workers' libraries print, one file a worker.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self.events: queue.Queue[Event] = queue.Queue()
+        self._logs = logs
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._devices: tuple[str, ...] = ()
+        self._threads = 1
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+    def start(self, plan: Plan) -> None:
+        """Bring the pool to this plan; workers already running under it stay."""
+        if (plan.devices, plan.threads) != (self._devices, self._threads):
+            self.__exit__()
+            self._processes.clear()
+            self._devices, self._threads = plan.devices, plan.threads
+        for index in range(plan.workers):
+            if index not in self._processes:
+                self.restart(index)
+
+    def restart(self, index: int) -> None:
+        """Start (again) the worker with this number."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / LOG.format(index=index)).open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sweeper.study.serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env=self._environment(index),
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its workers in order
+            )
+        self._processes[index] = process
+        threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+
+    def send(self, index: int, task: TrialTask) -> None:
+        """Give a worker its next trial; a worker that is gone says so with its `exit` event."""
+        stdin = self._processes[index].stdin
+        assert stdin is not None
+        try:
+            stdin.write(json.dumps(asdict(task)) + "\n")
+            stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def process_id(self, index: int) -> int:
+        """The worker's process id."""
+        return self._processes[index].pid
+
+    def _environment(self, index: int) -> dict[str, str]:
+        device, threads = self._devices[index], str(self._threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+        if device != "cpu":
+            environment["CUDA_VISIBLE_DEVICES"] = _visible(device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return environment
+
+    def _listen(self, index: int, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            self.events.put(Event(index, event.pop("event"), event))
+        self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))
+
+
+def _visible(gpu: str, already: str | None) -> str:
+    """The GPU's name among those that the user or a scheduler left visible."""
+    names: Sequence[str] = already.split(",") if already else ()
+    return names[int(gpu)] if int(gpu) < len(names) else gpu
