@@ -1,0 +1,95 @@
+"""A queue that never makes its caller wait: operations are done in order on a thread of their own.
+
+What fails is done again with growing pauses until it works, so whatever stands behind it waits too and
+order is kept. Nothing is stored on disk: an operation must be safe to repeat, and whoever queued it
+repeats it at the next start if the process ended first. An operation that is refused (`hopeless`)
+a few times over is dropped with a warning, so that it does not hold up the rest.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+FIRST_PAUSE = 0.25  # seconds before the first repetition; doubles up to LONGEST_PAUSE
+LONGEST_PAUSE = 15.0
+TRIES_OF_THE_HOPELESS = 3  # a refusal may come from two writers in each other's way
+
+Operation = Callable[[], None]
+Trouble = Literal["behind", "again", "dropped"]
+
+
+class Outbox:
+    """Operations waiting to be done elsewhere.
+
+    Args:
+        hopeless: says of an error that repeating will not help.
+        notice: told when delivery falls behind (once each time), works again, or drops an operation; the
+            second argument is the error, None for "again". Called on the outbox's thread.
+    """
+
+    def __init__(
+        self, hopeless: Callable[[Exception], bool], notice: Callable[[Trouble, Exception | None], None]
+    ) -> None:
+        self._hopeless = hopeless
+        self._notice = notice
+        self._waiting: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._progress = time.monotonic()
+        self._dropped = 0
+
+    def put(self, operation: Operation) -> None:
+        """Queue an operation and return at once. Starts the thread at first use."""
+        if self._closing.is_set():
+            raise RuntimeError("the outbox is closed")
+        self._waiting.put(operation)
+        if self._thread is None:
+            self._progress = time.monotonic()
+            self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
+            self._thread.start()
+
+    def close(self, timeout: float, at_most: float) -> bool:
+        """Wait for what is queued, as long as it moves.
+
+        Args:
+            timeout: seconds without one operation done after which the rest is given up.
+            at_most: seconds to wait even if it moves.
+
+        Returns:
+            Whether everything that was ever queued has been done. Later calls say the same again.
+        """
+        if not self._closing.is_set():
+            self._closing.set()
+            self._waiting.put(None)
+        start = time.monotonic()
+        while self._thread is not None and self._thread.is_alive():
+            now = time.monotonic()
+            if now - max(self._progress, start) > timeout or now - start > at_most:
+                return False
+            self._thread.join(0.02)
+        return self._dropped == 0
+
+    def _work(self) -> None:
+        while (operation := self._waiting.get()) is not None:
+            self._deliver(operation)
+            self._progress = time.monotonic()
+
+    def _deliver(self, operation: Operation) -> None:
+        pause, behind, refused = FIRST_PAUSE, False, 0
+        while True:
+            try:
+                operation()
+            except Exception as error:
+                refused += self._hopeless(error)
+                if refused == TRIES_OF_THE_HOPELESS:
+                    self._dropped += 1
+                    return self._notice("dropped", error)
+                if not refused and not behind:
+                    behind = True
+                    self._notice("behind", error)
+            else:
+                return self._notice("again", None) if behind else None
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,98 @@
+"""The table of trials that ends a sweep and opens `best`: one function, so that both show the same.
+
+Figures are those at the overfitting point; what does not exist (no finite epoch, regression's
+accuracies) is a dash, never a zero.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.study.record import TrialRecord, rank
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
+SHOWN_ELSEWHERE = ("lr", "batch_size")
+NONE = "–"
+WINNER = "★"
+
+
+def results_table(records: Iterable[TrialRecord], winner_key: str | None, title: str | None = None) -> "Table":
+    """Every trial, best first, the winner marked.
+
+    Args:
+        records: trials of one data fingerprint.
+        winner_key: key of the trial to mark; None marks none.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    ranked = rank(records)
+    names = headings(ranked)
+    table = Table(title=None if title is None else Text(title))
+    for name in names:
+        table.add_column(name, justify="left" if name in ("", "state", "also") else "right")
+    for record in ranked:
+        style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
+        row = cells(record, winner_key, also="also" in names)
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    return table
+
+
+def headings(records: Sequence[TrialRecord]) -> list[str]:
+    """Column names; `also` is there if anything but lr and batch size varies."""
+    also = any(key not in SHOWN_ELSEWHERE for record in records for key in record.varied)
+    return [*COLUMNS, "also"] if also else list(COLUMNS)
+
+
+def cells(record: TrialRecord, winner_key: str | None, also: bool = False) -> list[str]:
+    """One trial's row as text."""
+    at = record.at_overfit
+    losses = [NONE] * 2 if at is None else [f"{at.train_loss:.4f}", f"{at.val_loss:.4f}"]
+    accuracies = [NONE] * 2 if at is None else [_share(at.train_accuracy), _share(at.val_accuracy)]
+    row = [
+        WINNER if record.key == winner_key else "",
+        f"{lr_of(record):g}",
+        str(batch_of(record)),
+        overfitting_text(record),
+        *losses,
+        *accuracies,
+        f"{record.seconds:.1f}",
+        record.state if record.reason is None else f"{record.state}: {record.reason}",
+    ]
+    others = (f"{key}={value}" for key, value in record.varied.items() if key not in SHOWN_ELSEWHERE)
+    return [*row, " ".join(others)] if also else row
+
+
+def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> str:
+    """The same table for a model card."""
+    ranked = rank(records)
+    names = headings(ranked)
+    rows = [names, ["---"] * len(names), *(cells(one, winner_key, also="also" in names) for one in ranked)]
+    return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows)
+
+
+def overfitting_text(record: TrialRecord) -> str:
+    """`4`, `not reached (10)` or a dash."""
+    if record.overfit_epoch is None:
+        return NONE
+    return str(record.overfit_epoch) if record.overfit_reached else f"not reached ({record.overfit_epoch})"
+
+
+def lr_of(record: TrialRecord) -> float:
+    """The learning rate, whether it varies or not."""
+    return float(record.varied.get("lr", record.config["optimizer"]["lr"]))
+
+
+def batch_of(record: TrialRecord) -> int:
+    """The batch size, whether it varies or not."""
+    return int(record.varied.get("batch_size", record.config["train"]["batch_size"]))
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

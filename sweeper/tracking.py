@@ -1,0 +1,295 @@
+"""What a sweep did, for people to look at: the only file that knows MLflow.
+
+The truth is in the trials' own files. Here it is copied to MLflow by operations that may be repeated
+at will: everything is found by its tags before it is created, only epochs that the server lacks are
+logged, and an epoch's timestamp follows from the run's start and the curve, so that even two
+processes that log the same epoch leave one point. Operations run in order on a thread of their own
+(`outbox.py`): training never waits for a server, and a server that is away gets the rest when it is
+back, or at the next start. mlflow is imported on that thread, because it takes two seconds.
+"""
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sweeper.outbox import Outbox, Trouble
+from sweeper.tracked import (
+    TAG_LENGTH,
+    NoTracker,
+    Run,
+    RunState,
+    Text,
+    Tracker,
+    as_text,
+    checked_uri,
+    default_uri,
+    digest,
+    flat,
+    folder_name,
+    metrics_of,
+    safe_key,
+    shortened,
+    without_password,
+)
+from sweeper.training.metrics import EpochMetrics
+
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
+HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
+PARAMS_A_CALL, METRICS_A_CALL = 100, 1000  # MLflow's limits
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox repeats
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+__all__ = ["MlflowStore", "MlflowTracker", "NoTracker", "Run", "Tracker"]
+
+
+class MlflowTracker:
+    """Copies to an MLflow server, or to an SQLite file under `runs`.
+
+    Args:
+        experiment: its name in MLflow.
+        runs: `paths.runs`; the default database and the artifacts of a database without a server lie here.
+        uri: `tracking.uri`; None is `sqlite:///<runs>/mlflow.db`.
+        warn: told when tracking falls behind and when it is back.
+
+    Raises:
+        UserError: MLflow has no store for such a URI.
+    """
+
+    def __init__(
+        self, experiment: str, runs: Path, uri: str | None = None, warn: Callable[[str], None] | None = None
+    ) -> None:
+        self._warn = warn or (lambda text: print(text, file=sys.stderr))
+        self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
+        self._refused = False
+        self._outbox = Outbox(hopeless=_is_hopeless, notice=self._notice)
+
+    def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
+        """See `Tracker.study`."""
+        run, identity = Run(), {"sweeper.study": study_id}
+        self._outbox.put(lambda: self._store.find_or_create(run, identity, name, flat(params), tags))
+        return run
+
+    def trial(self, study: Run, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
+        """See `Tracker.trial`."""
+        run = Run()
+
+        def send() -> None:
+            identity = {"mlflow.parentRunId": _id(study), "sweeper.key": key}
+            self._store.find_or_create(run, identity, name, flat(params), tags)
+
+        self._outbox.put(send)
+        return run
+
+    def epochs(self, run: Run, curve: Sequence[EpochMetrics]) -> None:
+        """See `Tracker.epochs`."""
+        so_far = tuple(curve)
+        self._outbox.put(lambda: self._store.log_epochs(run, so_far))
+
+    def finish(
+        self,
+        run: Run,
+        state: RunState,
+        *,
+        at_overfit: EpochMetrics | None = None,
+        tags: Mapping[str, str] | None = None,
+        figure: Text | None = None,
+        artifacts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See `Tracker.finish`."""
+        files = {name: as_text(content) for name, content in (artifacts or {}).items()}
+        told = {**(tags or {}), "sweeper.state": state}
+        self._outbox.put(lambda: self._store.finish(run, STATUS[state], at_overfit, told, figure, files))
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """See `Tracker.close`. Waits longer than `timeout` seconds only while the server takes what it is given."""
+        return self._outbox.close(timeout, at_most=60.0)
+
+    def _notice(self, trouble: Trouble, error: Exception | None) -> None:
+        """One line for each outage, and for the first entry that is refused."""
+        if trouble == "dropped" and self._refused:
+            return
+        self._refused = self._refused or trouble == "dropped"
+        where = without_password(self._store.uri)
+        why = without_password(str(error)).strip().split("\n")[0][:300]
+        texts = {
+            "behind": f"tracking is behind: {where} does not answer ({why}). Training goes on; it is sent later.",
+            "again": f"tracking is back: {where}",
+            "dropped": f"tracking: {where} refused an entry ({why}). Training goes on.",
+        }
+        self._warn(texts[trouble])
+
+
+class MlflowStore:
+    """The same operations done at once, each safe to repeat. `MlflowClient` and run ids only, no active run."""
+
+    def __init__(self, experiment: str, runs: Path, uri: str) -> None:
+        self.experiment, self.runs, self.uri = experiment, runs, uri
+
+    @cached_property
+    def client(self) -> Any:
+        """The client; imports mlflow and, for a new database file, makes its tables."""
+        return _quiet_client(self.uri)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment of that name: found, brought back from MLflow's bin, or created."""
+        server = self.uri.startswith(("http", "databricks"))
+        place = None if server else (self.runs.resolve() / "mlartifacts" / folder_name(self.experiment)).as_uri()
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(self.experiment, artifact_location=place))
+            except Exception as error:
+                if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self.client.get_experiment_by_name(self.experiment)
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def find_or_create(
+        self, run: Run, identity: Mapping[str, str], name: str, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """Fill in `run` with the run that has `identity`; add the parameters and tags it lacks."""
+        identity = {**identity, "sweeper.id": digest(identity)}
+        with _one_at_a_time(self.runs / "mlflow.lock"):
+            stored = self._find(identity) or self._create(identity, name)
+            known = stored.data.params
+            self._log_params(stored.info.run_id, {key: value for key, value in params.items() if key not in known})
+        run.id, run.start = stored.info.run_id, stored.info.start_time
+        for metric in stored.data.metrics:
+            steps = {one.step for one in self.client.get_metric_history(run.id, metric)}
+            run.logged.setdefault(metric, set()).update(steps)
+        self._tag(run.id, {key: value for key, value in tags.items() if stored.data.tags.get(key) != value})
+        if stored.info.status in ("FAILED", "KILLED"):
+            self.client.update_run(run.id, status="RUNNING")
+
+    def log_epochs(self, run: Run, curve: Sequence[EpochMetrics]) -> None:
+        """Log the figures that the run lacks; step = epoch, time = the run's start and the seconds trained since."""
+        from mlflow.entities import Metric
+
+        at, missing = float(run.start), []
+        for epoch in curve:
+            at += epoch.seconds * 1000
+            for name, value in metrics_of(epoch).items():
+                if epoch.epoch not in run.logged.get(name, ()):
+                    missing.append(Metric(name, value, int(at), epoch.epoch))
+        for first in range(0, len(missing), METRICS_A_CALL):
+            batch = missing[first : first + METRICS_A_CALL]
+            self.client.log_batch(_id(run), metrics=batch)
+            for metric in batch:
+                run.logged.setdefault(metric.key, set()).add(metric.step)
+
+    def finish(
+        self,
+        run: Run,
+        status: str,
+        at_overfit: EpochMetrics | None,
+        tags: Mapping[str, str],
+        figure: Text | None,
+        files: Mapping[str, str],
+    ) -> None:
+        """Log the figures at the overfitting point, files and tags, then end the run; what is there stays untouched."""
+        run_id = _id(run)
+        stored = self.client.get_run(run_id)
+        content = digest({**tags, **files, "at": repr(at_overfit), "figure": str(figure is not None)})
+        if stored.data.tags.get("sweeper.delivered") != content:
+            self._log_at_overfit(run, at_overfit)
+            for name, text in files.items():
+                self.client.log_text(run_id, text, name)
+            if figure is not None:
+                self.client.log_text(run_id, figure(), "curve.html")
+            self._tag(run_id, {**tags, "sweeper.delivered": content})
+        if stored.info.status != status:
+            self.client.set_terminated(run_id, status)
+
+    def _log_at_overfit(self, run: Run, at: EpochMetrics | None) -> None:
+        from mlflow.entities import Metric
+
+        values = {} if at is None else {f"at_overfit.{name}": value for name, value in metrics_of(at).items()}
+        lacking = [
+            Metric(name, value, run.start, at.epoch)
+            for name, value in values.items()
+            if at is not None and at.epoch not in run.logged.get(name, ())
+        ]
+        if lacking:
+            self.client.log_batch(_id(run), metrics=lacking)
+            for metric in lacking:
+                run.logged.setdefault(metric.key, set()).add(metric.step)
+
+    def _find(self, identity: Mapping[str, str]) -> Any:
+        """The oldest run of that identity. Looked up by a hash, so that no name can break the query."""
+        query = f"tags.`sweeper.id` = '{identity['sweeper.id']}'"
+        found = list(self.client.search_runs([self.experiment_id], filter_string=query))
+        return min(found, key=lambda stored: (stored.info.start_time, stored.info.run_id), default=None)
+
+    def _create(self, identity: Mapping[str, str], name: str) -> Any:
+        """A new run; where another machine made the same one meanwhile, all settle on the oldest."""
+        made = self.client.create_run(self.experiment_id, tags=dict(identity), run_name=name)
+        first = self._find(identity)
+        if first.info.run_id != made.info.run_id:
+            self.client.delete_run(made.info.run_id)
+        return first
+
+    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        lacking = [Param(key, value) for key, value in params.items()]
+        for first in range(0, len(lacking), PARAMS_A_CALL):
+            self.client.log_batch(run_id, params=lacking[first : first + PARAMS_A_CALL])
+
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        given = [RunTag(safe_key(key), shortened(str(value), TAG_LENGTH)) for key, value in tags.items()]
+        for first in range(0, len(given), PARAMS_A_CALL):
+            self.client.log_batch(run_id, tags=given[first : first + PARAMS_A_CALL])
+
+
+def _quiet_client(uri: str) -> Any:
+    """A client that does not retry for minutes, send usage data or print what it does. Slow: imports mlflow."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for logger, level in (("mlflow", "ERROR"), ("alembic", "ERROR"), ("urllib3.connectionpool", "ERROR")):
+        logging.getLogger(logger).setLevel(level)
+    return MlflowClient(uri)
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether the server understood and refused; everything else may work later."""
+    return getattr(error, "error_code", None) in HOPELESS or isinstance(error, LookupError)
+
+
+def _id(run: Run) -> str:
+    if run.id is None:
+        raise LookupError("its run was refused before")
+    return run.id
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Between processes of one machine; where the folder cannot be locked, `MlflowStore._create` still settles it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""The table of trials."""
+
+import math
+
+from rich.console import Console
+
+from sweeper.study.record import TrialRecord
+from sweeper.study.table import markdown_table, results_table
+from sweeper.training.metrics import EpochMetrics
+
+
+def record(key: str, lr: float, accuracy: float | None, **changes) -> TrialRecord:
+    curve = (EpochMetrics(1, 2.0, 1.5, accuracy, accuracy, accuracy, lr, 1.25, 10.0),)
+    values = {
+        "key": key, "state": "complete", "config": {"optimizer": {"lr": lr}, "train": {"batch_size": 64}},
+        "varied": {"lr": lr, "batch_size": 64}, "data": "d", "curve": curve, "overfit_epoch": 1,
+        "overfit_reached": True, "threads": 1, "device": "cpu", "precision": "float32",
+    }  # fmt: skip
+    return TrialRecord(**(values | changes))
+
+
+def printed(records, winner) -> list[str]:
+    console = Console(width=160, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(results_table(records, winner))
+    return console.export_text().splitlines()
+
+
+def test_best_first_with_the_winner_marked():
+    lines = printed([record("a", 1e-3, 0.25), record("b", 2e-05, 0.75)], "b")
+    rows = [line for line in lines if "complete" in line]
+    assert "2e-05" in rows[0]
+    assert "★" in rows[0]
+    assert "★" not in rows[1]
+
+
+def test_every_state_has_a_row_and_absent_figures_are_dashes():
+    records = [
+        record("a", 1e-3, 0.25, overfit_reached=False),
+        record("b", 5e-3, 0.5, state="diverged", overfit_epoch=None, reason="loss is not finite in epoch 1"),
+        record("c", 1e-4, None, state="failed", curve=(), overfit_epoch=None, reason="[red]out of memory"),
+    ]
+    text = "\n".join(printed(records, "a"))
+    assert "not reached (1)" in text
+    assert "diverged: loss is not finite in epoch 1" in text
+    assert "failed: [red]out of memory" in text
+
+
+def test_regression_has_dashes_for_accuracies():
+    row = next(line for line in printed([record("a", 1e-3, None)], "a") if "complete" in line)
+    assert row.count("–") == 2
+
+
+def test_other_varied_settings_get_a_column():
+    lines = printed([record("a", 1e-3, 0.5, varied={"lr": 1e-3, "batch_size": 64, "seed": 3})], None)
+    assert any("seed=3" in line for line in lines)
+
+
+def test_the_markdown_table_keeps_its_shape_whatever_a_reason_holds():
+    bad = record("a", 1e-3, math.nan, state="failed", reason="a|b\nc")
+    lines = markdown_table([bad], None).splitlines()
+    assert len(lines) == 3
+    assert "a\\|b c" in lines[2]
