@@ -1,0 +1,227 @@
+"""What the configuration may hold: a type and a rule for every key, and how a wrong value is refused.
+
+Pure values: neither Hydra nor any other room is known here. Whether files, models and columns exist is
+theirs to say; this module says whether a value makes sense at all. Defaults and meanings stand in `conf/`.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from sweeper.errors import UserError
+from sweeper.values import Rule, keys, read_into, shown
+
+
+LONGEST_NAME = 80
+Text = Annotated[str, Rule("not empty", bool)]
+Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
+NotNegative = Annotated[float, Rule("0 or more", lambda x: x >= 0)]
+Share = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
+BelowOne = Annotated[float, Rule("from 0 to below 1", lambda x: 0 <= x < 1)]
+Count = Annotated[int, Rule("1 or more", lambda x: x >= 1)]
+Whole = Annotated[int, Rule("0 or more", lambda x: x >= 0)]
+Seed = Annotated[int, Rule("from 0 to 4294967295", lambda x: 0 <= x < 2**32)]
+Several = Rule("(one or more, no two the same)", lambda x: 0 < len(x) == len(set(x)))
+PATHS = {
+    "table": "a file or a glob, e.g. data.path=my.csv",
+    "workbook": "a workbook or a glob, e.g. data.path='emotions/*.xlsx'",
+    "folder": "a folder with one sub-folder a class",
+    "hub": "a data set of the hub, e.g. data.path=owner/name",
+}
+Name = Annotated[
+    str,
+    Rule(
+        f"of letters, digits, '_', '-' and '.', at most {LONGEST_NAME}, the first no '.' or '-'",
+        lambda x: re.fullmatch(rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}", x) is not None,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Head:
+    dropout: BelowOne | None
+
+
+@dataclass(frozen=True)
+class Split:
+    train: Share
+    validation: Share
+    test: Share
+    seed: Seed
+    stratify: bool
+    group: Text | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+    shuffle_seed: Seed | None
+
+
+@dataclass(frozen=True)
+class Data:
+    source: Literal["table", "workbook", "folder", "hub"]
+    path: Text | None
+    train: Text | None
+    validation: Text | None
+    test: Text | None
+    text: Text
+    label: Text
+    header: bool
+    encoding: Literal["auto", "utf-8", "utf-8-sig", "cp949"]
+    delimiter: Annotated[
+        str, Rule("that is auto or one character (\\t for a tab)", lambda x: x == "auto" or len(x) == 1)
+    ]
+    quoting: bool
+    config: Text | None
+    revision: Text | None
+    task: Literal["classification", "regression"]
+    labels: Annotated[tuple[Text, ...], Several] | None
+    unknown_labels: Literal["drop", "error"]
+    duplicates: Literal["drop", "keep"]
+    conflicts: Literal["keep_first", "drop"]
+    overlap: Literal["drop", "keep"]
+    max_length: Annotated[int, Rule("3 or more (two mark the ends)", lambda x: x >= 3)]
+    split: Split
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    name: Literal["adam", "adamw", "sgd"]
+    lr: Positive | None
+    weight_decay: NotNegative
+    momentum: BelowOne
+
+
+@dataclass(frozen=True)
+class Schedule:
+    name: Literal["constant", "linear"]
+    warmup: Whole | BelowOne
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    monitor: Literal["val_loss", "val_accuracy"] | None
+    min_delta: NotNegative
+    patience: Whole
+
+
+@dataclass(frozen=True)
+class Train:
+    batch_size: Count
+    epochs: Count
+    precision: Literal["auto", "float32", "bf16", "fp16"]
+    seed: Seed
+    loss: Literal["auto", "cross_entropy", "bce", "mse"]
+    clip_norm: Positive | None
+    accumulate: Count
+    batching: Literal["packed", "longest", "max_length"]
+    freeze_encoder: bool
+    device: Literal["auto", "cpu", "cuda"]
+    keep_weights: Literal["best", "all"]
+    early_stop: EarlyStop
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    min_delta: NotNegative
+    patience: Count
+
+
+@dataclass(frozen=True)
+class Study:
+    name: Name
+    lr: Annotated[tuple[Positive, ...], Several] | None
+    batch_size: Annotated[tuple[Count, ...], Several] | None
+
+
+@dataclass(frozen=True)
+class Launcher:
+    name: Literal["local"]
+    workers: Literal["auto"] | Count
+    threads: Literal["auto"] | Count
+    trials_per_gpu: Count
+    retries: Whole
+
+
+@dataclass(frozen=True)
+class Tracking:
+    name: Literal["mlflow", "none"]
+    uri: Text | None
+
+
+@dataclass(frozen=True)
+class Paths:
+    runs: Text
+    exports: Text
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that one study is told; `conf/config.yaml` has a line of meaning for every key."""
+
+    name: Name
+    experiment: Name
+    model: Text
+    head: Head
+    data: Data
+    optimizer: Optimizer
+    schedule: Schedule
+    train: Train
+    overfitting: Overfitting
+    study: Study
+    launcher: Launcher
+    storage: Text | None
+    tracking: Tracking
+    paths: Paths
+    progress: Literal["auto", "live", "plain", "none"]
+
+
+def read(values: Mapping[str, Any]) -> Config:
+    """The typed configuration from nested plain values.
+
+    Raises:
+        UserError: an unknown or missing key, a wrong type, an impossible value; all of them, one a line.
+    """
+    problems: list[str] = []
+    config: Config | None = read_into(Config, values, list(KEYS), problems)
+    problems += _contradictions(config) if config else ()
+    if config is None or problems:
+        raise UserError("\n".join(problems))
+    return config
+
+
+KEYS = keys(Config)
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Values that are possible one by one but not together."""
+    data, split, train = config.data, config.data.split, config.train
+    shares = {"train": split.train, "validation": split.validation, "test": split.test}
+    total = sum(shares.values())
+    if not math.isclose(total, 1, abs_tol=1e-6):
+        yield f"data.split: got {' + '.join(f'{key} {share:g}' for key, share in shares.items())} = {total:g}, takes the sum 1"
+    given = {"train": None, "validation": data.validation, "test": data.test}
+    for name, share in shares.items():
+        if share == 0 and given[name] is None:
+            way_out = "" if name == "train" else f" where data.{name} is not given"
+            yield f"data.split.{name}: got 0, takes a number above 0{way_out}"
+    if data.path is None and (data.train is None or data.source == "hub"):
+        yield f"data.path: got null, takes {PATHS[data.source]}"
+    if data.path and data.train and data.source != "hub":
+        yield f"data.train: got {data.train} and data.path {data.path}, takes one of the two (the other null)"
+    for key, sizes in (("train.batch_size", [train.batch_size]), ("study.batch_size", config.study.batch_size or ())):
+        odd = [size for size in sizes if size % train.accumulate]
+        if odd and not (key == "train.batch_size" and config.study.batch_size):
+            yield f"train.accumulate: got {train.accumulate}, takes a divisor of {key}, which is {shown(odd)}"
+    if config.optimizer.lr is None and config.study.lr is None and config.study.name != "batch":
+        yield "optimizer.lr: got null, takes a number above 0 (only the batch study takes the lr study's winner)"
+    if data.task == "regression" and train.loss not in ("auto", "mse"):
+        yield f"train.loss: got {train.loss}, takes auto or mse where data.task is regression"
+    if data.task == "classification" and train.loss == "mse":
+        yield "train.loss: got mse, takes auto, cross_entropy or bce where data.task is classification"
