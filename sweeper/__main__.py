@@ -76,8 +76,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
     """The winner of all studies just run, and the commands that come next."""
-    from sweeper.study.progress import figures, overfit_text
+    from sweeper.study.progress import figures
     from sweeper.study.record import rank
+    from sweeper.study.table import overfitting_text
 
     winners = [result.winner for result in results if result.winner]
     name = results[-1].prepared.name
@@ -88,7 +89,7 @@ def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
     best = rank(winners)[0]
     assert best.at_overfit is not None
     lines = [
-        f"Winner: {best.name}, overfitting point: {overfit_text(best)}, {figures(best.at_overfit)}",
+        f"Winner: {best.name}, overfitting epoch {overfitting_text(best)}, {figures(best.at_overfit)}",
         "Next:",
         f"  python -m sweeper.best --experiment {name} --export   # test it once and freeze it   (make best)",
         f"  python -m sweeper.report --experiment {name}          # a page to show               (make report)",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
@@ -26,7 +26,7 @@ from sweeper.study.space import Point
 from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
-KEY = "key"
+KEY, VARIED = "key", "varied"
 LOCK_SECONDS = 120.0
 
 OPTUNA_STATES = {
@@ -37,11 +37,12 @@ OPTUNA_STATES = {
 }
 
 
-class _KernelLock(BaseJournalFileLock):  # type: ignore[misc]  # optuna ships no type for it
+class _KernelLock:
     """A journal lock that dies with its holder, and mends the line that a killed writer left half-written.
 
     Optuna's own locks are files that a killed process leaves behind (then everybody waits 30 s), and
-    a half-written line would make the journal unreadable once the next one is appended to it.
+    a half-written line would make the journal unreadable once the next one is appended to it. Optuna's
+    base class for locks is private; it asks for these two methods alone.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -81,7 +82,8 @@ def open_storage(url: str | None, runs: Path) -> Any:
     if url is None:
         journal = runs / JOURNAL
         journal.touch(exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=_KernelLock(journal)))
+        lock: Any = _KernelLock(journal)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:
@@ -155,14 +157,18 @@ class Ledger:
         self._study.tell(number, values=value, state=state, skip_if_finished=True)
 
     def _trials(self) -> dict[str, FrozenTrial]:
-        return {t.user_attrs[KEY]: t for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
+        """The trials begun or ended, by the key of their point."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and t.state != TrialState.WAITING}
 
     def _begin(self, point: Point) -> int:
         """Enter the point as RUNNING; under the lock, so that the trial asked for is the one put in."""
-        self._study.enqueue_trial(dict(point.varied), user_attrs={KEY: point.key})
-        while True:  # a killed process may have left an earlier one waiting: it becomes RUNNING, to be claimed
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if point.key not in {trial.user_attrs.get(KEY) for trial in waiting}:
+            self._study.enqueue_trial(dict(point.varied), user_attrs={KEY: point.key, VARIED: dict(point.varied)})
+        while True:  # a killed process may have left others waiting: they become RUNNING, to be claimed
             trial = self._study.ask()
-            varied = trial.system_attrs.get("fixed_params", point.varied)
+            varied = trial.user_attrs.get(VARIED, point.varied)
             trial.suggest_float("lr", min(1e-7, varied["lr"]), max(1.0, varied["lr"]), log=True)
             trial.suggest_int("batch_size", 1, max(4096, varied["batch_size"]))
             if trial.user_attrs.get(KEY) == point.key:

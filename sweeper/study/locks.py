@@ -7,6 +7,7 @@ system with working `flock` (NFS 4, Lustre with `-o flock`, CephFS).
 
 import fcntl
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ def locked(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _acquire(handle, path, time.monotonic() + wait)
+        os.truncate(handle, 0)
+        os.write(handle, f"{os.getpid()} on {platform.node()}".encode())
         yield
     finally:
         os.close(handle)  # closing drops the lock
@@ -43,6 +46,11 @@ def is_free(path: Path) -> bool:
             return True
     except Busy:
         return False
+
+
+def holder(path: Path) -> str:
+    """`1234 on host`: who holds the lock file, or held it last."""
+    return path.read_text(encoding="utf-8")
 
 
 def _acquire(handle: int, path: Path, deadline: float) -> None:

@@ -167,9 +167,8 @@ def winning_rate(runs: Path, name: str, study: str) -> float:
 
 def _write_study(prepared: PreparedStudy) -> None:
     """List the points; those of earlier starts with other lists stay in the study."""
-    known = read_studies(prepared.runs, prepared.name).get(prepared.file.stem, [])
-    keys = list(dict.fromkeys([*known, *(point.key for point in prepared.points)]))
-    content = {"study": prepared.study, "id": prepared.study_id, "trials": keys, "config": prepared.config}
+    points = {point.key: dict(point.varied) for point in prepared.points}
+    known = json.loads(prepared.file.read_text(encoding="utf-8"))["trials"] if prepared.file.exists() else {}
+    content = {"study": prepared.study, "id": prepared.study_id, "trials": known | points, "config": prepared.config}
     prepared.file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(prepared.file, json.dumps(content, ensure_ascii=False, indent=1).encode())
-

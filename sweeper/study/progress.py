@@ -6,7 +6,7 @@ same calls, so whoever runs a study does not ask which it has.
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from sweeper.study.record import TrialRecord, trial_name
 from sweeper.study.space import Point
+from sweeper.study.table import overfitting_text
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -109,7 +110,7 @@ class PlainProgress:
         """The point has its record."""
         row = self.rows[point.key]
         row.state, row.curve, row.part = record.state, list(record.curve), 0.0
-        at = "no finite epoch" if record.overfit_epoch is None else f"overfitting point: {overfit_text(record)}"
+        at = f"overfitting point: {overfitting_text(record)}"
         done = sum(r.left == 0 for r in self.rows.values())
         why = f" ({note or record.reason})" if note or record.reason else ""
         self.say(f"{row.name}  {record.state}{why}, {at}  [{done}/{len(self.rows)} trials]")
@@ -200,13 +201,6 @@ def figures(epoch: EpochMetrics) -> str:
     if epoch.val_accuracy is not None:
         parts += [f"train acc {number(epoch.train_accuracy)}", f"val acc {number(epoch.val_accuracy)}"]
     return "  ".join(parts)
-
-
-def overfit_text(record: TrialRecord) -> str:
-    """`epoch 3`, or `not reached` with the epoch that stands in."""
-    if record.overfit_reached:
-        return f"epoch {record.overfit_epoch}"
-    return f"not reached (epoch {record.overfit_epoch})"
 
 
 def duration(seconds: float) -> str:

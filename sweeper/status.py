@@ -1,0 +1,127 @@
+"""`python -m sweeper.status`: how every study stands, read from the trials' folders alone.
+
+A trial is running if a living process holds its folder's lock, whatever any database says.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper import cli
+from sweeper.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweeper.training.metrics import EpochMetrics
+
+COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sweeper.status", description="How every study stands.")
+    parser.add_argument("--experiment", help="only this one")
+    parser.add_argument("--runs", default="runs", type=Path, help="paths.runs of the sweep (default: runs)")
+    parser.add_argument("--watch", action="store_true", help="show it again every two seconds until Ctrl-C")
+    options = parser.parse_args(arguments)
+    show(options.runs, options.experiment, watch=options.watch)
+    return 0
+
+
+def show(runs: Path, experiment: str | None, *, watch: bool) -> None:
+    """Print one table a study.
+
+    Raises:
+        UserError: there is no study.
+    """
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    def tables() -> Group:
+        return Group(*(study_table(runs, path) for path in study_files(runs, experiment)))
+
+    if not watch:
+        return Console().print(tables())
+    with Live(get_renderable=tables, refresh_per_second=0.5):
+        while True:
+            time.sleep(1)
+
+
+def study_files(runs: Path, experiment: str | None) -> list[Path]:
+    """The file of every study.
+
+    Raises:
+        UserError: there is none.
+    """
+    files = sorted(runs.glob("*/studies/*.json"), key=lambda path: path.stat().st_mtime)
+    chosen = [path for path in files if experiment in (None, path.parent.parent.name)]
+    if not chosen:
+        names = ", ".join(sorted({path.parent.parent.name for path in files})) or "none"
+        wanted = f" of {experiment}" if experiment else ""
+        raise UserError(f"{runs}: no study{wanted} yet (experiments there: {names}). Run `make sweep` first.")
+    return chosen
+
+
+def study_table(runs: Path, file: Path) -> "Table":
+    """One study: each trial's state, epoch, since when and where."""
+    from rich.table import Table
+
+    from sweeper.study.prepare import trials_folder
+    from sweeper.study.record import trial_name
+
+    study = json.loads(file.read_text(encoding="utf-8"))
+    trials = trials_folder(runs, file.parent.parent.name)
+    rows = [_row(trials / key, trial_name(varied)) for key, varied in study["trials"].items()]
+    counts = ", ".join(f"{sum(row[1] == state for row in rows)} {state}" for state in dict.fromkeys(r[1] for r in rows))
+    left = _time_left(runs, file, study["trials"], running=sum(row[1] == "running" for row in rows))
+    table = Table(title=f"{study['id']}: {counts}{left}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _row(folder: Path, name: str) -> tuple[str, ...]:
+    from sweeper.study.locks import holder, is_free
+    from sweeper.study.record import RECORD, TrialRecord
+    from sweeper.study.trial import LOCK, START, read_curve
+
+    if (folder / RECORD).exists():
+        record = TrialRecord.read(folder)
+        return (name, record.state, str(len(record.curve)), _loss(record.curve), "", record.device)
+    if not (folder / START).exists():
+        return (name, "waiting", "0", "–", "", "")
+    curve = read_curve(folder)
+    state = "stopped" if is_free(folder / LOCK) else "running"
+    since = time.strftime("%m-%d %H:%M", time.localtime((folder / START).stat().st_mtime))
+    where = f"process {holder(folder / LOCK)}" if state == "running" else ""
+    return (name, state, str(len(curve)), _loss(curve), since, where)
+
+
+def _loss(curve: "Sequence[EpochMetrics]") -> str:
+    return f"{curve[-1].val_loss:.4f}" if curve else "–"
+
+
+def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> str:
+    """From the median epoch so far; empty where nothing is left or nothing is known."""
+    from sweeper.study.prepare import trials_folder
+    from sweeper.study.progress import duration
+    from sweeper.study.record import RECORD
+    from sweeper.study.trial import read_curve
+
+    trials = trials_folder(runs, file.parent.parent.name)
+    epochs = int(json.loads(file.read_text(encoding="utf-8"))["config"]["train"]["epochs"])
+    curves = {key: read_curve(trials / key) for key in keys}
+    seconds = [epoch.seconds for curve in curves.values() for epoch in curve]
+    left = sum(epochs - len(curve) for key, curve in curves.items() if not (trials / key / RECORD).exists())
+    return f", about {duration(left * statistics.median(seconds) / running)} left" if seconds and left and running else ""
+
+
+if __name__ == "__main__":
+    cli.run(main)

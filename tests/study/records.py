@@ -1,0 +1,43 @@
+"""Records made by hand for the tests of this room."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweeper.study.record import TrialRecord
+from sweeper.study.space import Point
+from sweeper.training.metrics import EpochMetrics
+
+CONFIG: dict[str, Any] = {
+    "name": "made",
+    "model": "ko-mini",
+    "data": {"path": "a.csv", "max_length": 32},
+    "head": {"dropout": None},
+    "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.0},
+    "overfitting": {"min_delta": 0.0, "patience": 1},
+    "schedule": {"name": "constant", "warmup": 0},
+    "train": {"batch_size": 64, "epochs": 3, "precision": "auto", "device": "auto", "keep_weights": "best", "seed": 0},
+    "study": {"name": "lr", "lr": None, "batch_size": None},
+}
+
+
+def epoch(number: int, val_loss: float = 1.0, val_accuracy: float | None = 0.5) -> EpochMetrics:
+    """One epoch's figures."""
+    return EpochMetrics(number, 1.1, val_loss, val_accuracy, val_accuracy, val_accuracy, 1e-3, 2.0, 100.0)
+
+
+def record(
+    key: str = "k1", losses: Sequence[float] = (3.0, 2.0, 2.5), accuracies: Sequence[float | None] = (0.1, 0.2, 0.3),
+    overfit: int | None = 2, state: str = "complete", lr: float = 1e-3, batch_size: int = 64,
+) -> TrialRecord:  # fmt: skip
+    """A trial that has ended."""
+    pairs = zip(losses, accuracies, strict=True)
+    return TrialRecord(
+        key=key, state=state, config=CONFIG, varied={"lr": lr, "batch_size": batch_size}, data="d",
+        curve=tuple(epoch(i, loss, accuracy) for i, (loss, accuracy) in enumerate(pairs, start=1)),
+        overfit_epoch=overfit, overfit_reached=True, threads=1, device="cpu", precision="float32",
+    )  # fmt: skip
+
+
+def point(key: str, lr: float = 1e-3, batch_size: int = 64) -> Point:
+    """A point of a study."""
+    return Point(key, {"lr": lr, "batch_size": batch_size}, CONFIG)

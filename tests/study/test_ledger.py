@@ -1,0 +1,88 @@
+import optuna
+import pytest
+from optuna.trial import TrialState
+from records import epoch, point, record
+
+from sweeper.errors import UserError
+from sweeper.study.ledger import Ledger, open_storage
+
+POINTS = [point("a", lr=1e-3), point("b", lr=1e-4), point("c", lr=1e-5)]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock")
+
+
+def stored(tmp_path):
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    return {t.user_attrs["key"]: t for t in study.trials}
+
+
+def test_each_point_is_claimed_once_while_its_holder_lives(ledger):
+    claimed = [ledger.claim(POINTS, lambda p: False) for _ in range(4)]
+    assert [p.key if p else None for p in claimed] == ["a", "b", "c", None]
+
+
+def test_a_point_left_running_by_a_dead_process_keeps_its_number(ledger, tmp_path):
+    ledger.claim(POINTS[:1], lambda p: False)
+    again = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock")
+    assert again.claim(POINTS[:1], lambda p: True).key == "a"
+    again.tell(POINTS[0], record("a"))
+    assert [(t.number, t.state) for t in stored(tmp_path).values()] == [(0, TrialState.COMPLETE)]
+
+
+def test_a_told_point_has_parameters_score_and_curve(ledger, tmp_path):
+    ledger.claim(POINTS, lambda p: False)
+    ledger.report(POINTS[0], epoch(1, val_accuracy=0.1))
+    ledger.tell(POINTS[0], record("a"))
+    trial = stored(tmp_path)["a"]
+    assert trial.params == {"lr": 1e-3, "batch_size": 64}
+    assert trial.value == 0.2
+    assert trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_telling_twice_changes_nothing(ledger, tmp_path):
+    for score in (0.2, 0.9):
+        ledger.tell(POINTS[0], record("a", accuracies=(0.1, score, 0.3)))
+    assert len(stored(tmp_path)) == 1
+    assert stored(tmp_path)["a"].value == 0.2
+
+
+def test_a_point_trained_by_another_study_is_told_with_a_note(ledger, tmp_path):
+    ledger.tell(POINTS[1], record("b"), note="taken over: already trained")
+    assert stored(tmp_path)["b"].user_attrs["note"] == "taken over: already trained"
+    assert ledger.claim([POINTS[1]], lambda p: True) is None
+
+
+@pytest.mark.parametrize("state", ["diverged", "failed"])
+def test_a_trial_without_a_score_is_failed_and_not_claimed_again(ledger, tmp_path, state):
+    ledger.tell(POINTS[0], record("a", state=state))
+    assert stored(tmp_path)["a"].state == TrialState.FAIL
+    assert ledger.claim(POINTS[:1], lambda p: True) is None
+
+
+def test_a_journal_line_cut_off_by_a_kill_is_mended(ledger, tmp_path):
+    ledger.claim(POINTS, lambda p: False)
+    with (tmp_path / "optuna.journal").open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    ledger.claim(POINTS, lambda p: False)
+    assert set(stored(tmp_path)) == {"a", "b"}
+
+
+def test_a_kill_between_putting_in_and_asking_loses_no_point(ledger, tmp_path):
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    study.enqueue_trial(dict(POINTS[1].varied), user_attrs={"key": "b", "varied": dict(POINTS[1].varied)})
+    claimed = [ledger.claim(POINTS[:2], lambda p: True).key for _ in range(1)]
+    for one in POINTS[:2]:
+        ledger.tell(one, record(one.key))
+    assert claimed == ["a"]
+    assert len(study.trials) == 2
+    assert {key: t.state for key, t in stored(tmp_path).items()} == {"a": TrialState.COMPLETE, "b": TrialState.COMPLETE}
+    assert stored(tmp_path)["b"].params["lr"] == 1e-4
+
+
+def test_an_unreachable_storage_is_told_without_its_password(tmp_path):
+    with pytest.raises(UserError, match="storage") as error:
+        open_storage("postgresql://me:hunter2@localhost:1/none", tmp_path)
+    assert "hunter2" not in str(error.value)

@@ -1,0 +1,44 @@
+import subprocess
+import sys
+
+import pytest
+
+from sweeper.study.locks import Busy, is_free, locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from sweeper.study.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_lock_held_elsewhere_is_busy(tmp_path, holder):
+    assert not is_free(tmp_path / "lock")
+    with pytest.raises(Busy), locked(tmp_path / "lock", wait=0.1):
+        pass
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    assert is_free(tmp_path / "lock")
+
+
+def test_a_lock_is_free_again_after_the_block(tmp_path):
+    with locked(tmp_path / "deep" / "lock"):
+        assert not is_free(tmp_path / "deep" / "lock")
+    assert is_free(tmp_path / "deep" / "lock")

@@ -1,0 +1,82 @@
+"""The corpus and the points of a study; uses the bundled encoder and a corpus of a few rows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from records import record
+
+from sweeper.config import compose, plain
+from sweeper.errors import UserError
+from sweeper.study.prepare import check_writable, prepare, read_studies, winning_rate
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = [f"문장 {i} 입니다,{'좋다' if i % 2 else '나쁘다'}" for i in range(100)]
+    path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    return path
+
+
+def config(table: Path, *more: str):
+    return plain(compose(["data=table", f"data.path={table}", f"paths.runs={table.parent / 'runs'}", *more]))
+
+
+def test_points_are_the_product_of_the_lists(table):
+    study = prepare(config(table, "study=grid", "study.lr=[1e-3,1e-4]", "study.batch_size=[4,8]"), lambda _: None)
+    assert [dict(p.varied) for p in study.points] == [
+        {"lr": 1e-3, "batch_size": 4}, {"lr": 1e-4, "batch_size": 4},
+        {"lr": 1e-3, "batch_size": 8}, {"lr": 1e-4, "batch_size": 8},
+    ]  # fmt: skip
+    assert study.points[1].config["optimizer"]["lr"] == 1e-4
+
+
+def test_the_same_point_has_the_same_key_in_every_study(table):
+    grid = prepare(config(table, "study=grid", "study.lr=[1e-3]", "study.batch_size=[4]"), lambda _: None)
+    single = prepare(
+        config(table, "study=single", "optimizer.lr=1e-3", "train.batch_size=4", "train.early_stop.monitor=null"),
+        lambda _: None,
+    )
+    assert grid.points[0].key == single.points[0].key
+
+
+def test_batch_study_without_an_lr_study_says_what_to_do(table):
+    with pytest.raises(UserError, match="study=lr,batch"):
+        prepare(config(table, "study=batch", "study.batch_size=[4]"), lambda _: None)
+
+
+def test_batch_study_takes_the_rate_that_won(table):
+    lr = prepare(config(table, "study=lr", "study.lr=[1e-3,1e-4]", "train.batch_size=4"), lambda _: None)
+    for point, accuracy in zip(lr.points, (0.3, 0.6), strict=True):
+        folder = lr.trials / point.key
+        folder.mkdir(parents=True)
+        record(point.key, accuracies=(0.1, accuracy, 0.2), lr=point.varied["lr"], batch_size=4).write(folder)
+    batch = prepare(config(table, "study=batch", "study.batch_size=[4,8]"), lambda _: None)
+    assert [p.varied["lr"] for p in batch.points] == [1e-4, 1e-4]
+    assert batch.points[0].key == lr.points[1].key
+    pinned = prepare(config(table, "study=batch", "study.batch_size=[8]", "optimizer.lr=2e-5"), lambda _: None)
+    assert pinned.points[0].varied["lr"] == 2e-5
+
+
+def test_a_study_lists_the_points_of_all_its_starts(table):
+    for rates in ("[1e-3]", "[1e-4]"):
+        study = prepare(config(table, "study=lr", f"study.lr={rates}", "train.batch_size=4"), lambda _: None)
+    assert len(read_studies(study.runs, study.name)[study.file.stem]) == 2
+    assert json.loads(study.file.read_text())["id"] == study.study_id
+
+
+def test_a_batch_larger_than_the_training_split_is_refused(table):
+    with pytest.raises(UserError, match="60 training rows"):
+        prepare(config(table, "study=lr", "train.batch_size=61"), lambda _: None)
+
+
+def test_winning_rate_is_none_of_a_study_that_does_not_exist(tmp_path):
+    with pytest.raises(UserError, match="none yet"):
+        winning_rate(tmp_path, "made", "lr@1")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        check_writable(tmp_path / "file" / "runs")

@@ -1,0 +1,76 @@
+import io
+
+import pytest
+from records import epoch, point, record
+from rich.console import Console
+
+from sweeper.study.progress import LiveProgress, NoProgress, PlainProgress, duration, make_progress
+
+POINTS = [point("a", lr=1e-3), point("b", lr=1e-4)]
+
+
+def console(terminal=False):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120)
+
+
+@pytest.fixture
+def plain():
+    progress = PlainProgress(console())
+    progress.open("made · lr study", POINTS, workers=2)
+    return progress
+
+
+def test_every_epoch_is_a_line_with_its_trial_figures_and_time_left(plain):
+    plain.started(POINTS[0], 0)
+    plain.epoch(POINTS[0], epoch(1))
+    last = plain.console.file.getvalue().splitlines()[-1]
+    assert "lr=0.001 bs=64  epoch 1/3" in last
+    assert "val loss 1.0000" in last
+    assert "about 6 s left" in last  # 5 epochs of 2 s are left, but one trial's 3 come one after the other
+
+
+def test_time_left_shrinks_within_an_epoch(plain):
+    plain.started(POINTS[0], 0)
+    plain.epoch(POINTS[0], epoch(1))
+    plain.started(POINTS[1], 1)
+    plain.step(POINTS[1], 5, 10)
+    assert plain.eta() == "about 5 s left"
+
+
+def test_a_diverged_trial_says_why(plain):
+    from dataclasses import replace
+
+    plain.ended(POINTS[0], replace(record("a", state="diverged"), reason="loss is not finite in epoch 3"))
+    assert "diverged (loss is not finite in epoch 3)" in plain.console.file.getvalue()
+    assert "[1/2 trials]" in plain.console.file.getvalue()
+
+
+def test_names_are_never_read_as_markup(plain):
+    plain.note("[red]not markup[/red]")
+    assert "[red]not markup[/red]" in plain.console.file.getvalue()
+
+
+def test_live_table_shows_every_trial_and_its_figures():
+    live = LiveProgress(console())
+    live.rows = {}
+    PlainProgress.open(live, "made · lr study", POINTS, 2)
+    live.started(POINTS[0], 0)
+    live.epoch(POINTS[0], epoch(1))
+    out = console()
+    out.print(live.table())
+    text = out.file.getvalue()
+    assert "running" in text
+    assert "waiting" in text
+    assert "1.0/3" in text
+
+
+def test_kind_follows_the_terminal_unless_it_is_given():
+    assert type(make_progress("auto", console(terminal=True))) is LiveProgress
+    assert type(make_progress("auto", console())) is PlainProgress
+    assert type(make_progress("plain", console(terminal=True))) is PlainProgress
+    assert type(make_progress("none", console())) is NoProgress
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (180, "3 min"), (7500, "2 h 05 min")])
+def test_durations_read_well(seconds, text):
+    assert duration(seconds) == text

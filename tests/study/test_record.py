@@ -1,0 +1,47 @@
+import json
+import math
+
+import pytest
+from records import record
+
+from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
+
+
+def test_score_is_the_accuracy_at_the_overfitting_point_not_the_best_one():
+    assert record(accuracies=(0.1, 0.2, 0.9), overfit=2).score == 0.2
+
+
+def test_score_of_a_regression_is_minus_the_loss():
+    assert record(accuracies=(None, None, None), overfit=2).score == -2.0
+
+
+@pytest.mark.parametrize("state", ["diverged", "failed", "pruned"])
+def test_only_complete_trials_have_a_score(state):
+    assert record(state=state).score == -math.inf
+
+
+def test_record_survives_writing_and_reading(tmp_path):
+    one = record()
+    one.write(tmp_path)
+    assert TrialRecord.read(tmp_path) == one
+
+
+def test_record_with_a_non_finite_epoch_survives(tmp_path):
+    record(losses=(3.0, 2.0, math.nan), state="diverged").write(tmp_path)
+    assert math.isnan(TrialRecord.read(tmp_path).curve[-1].val_loss)
+    assert json.loads((tmp_path / RECORD).read_text())["state"] == "diverged"
+
+
+def test_rank_breaks_ties_by_loss_then_by_fewer_epochs():
+    better_loss = record("loss", losses=(3.0, 1.9, 2.5))
+    fewer = record("fewer", losses=(2.0, 2.5, 2.6), accuracies=(0.2, 0.2, 0.2), overfit=1)
+    plain = record("plain")
+    assert [r.key for r in rank([plain, fewer, better_loss])] == ["loss", "fewer", "plain"]
+
+
+def test_rank_puts_trials_without_a_score_last():
+    assert [r.key for r in rank([record("bad", state="diverged", accuracies=(1, 1, 1)), record("good")])][0] == "good"
+
+
+def test_trial_name_is_short():
+    assert trial_name({"lr": 2e-5, "batch_size": 64}) == "lr=2e-05 bs=64"

@@ -1,0 +1,60 @@
+import copy
+
+import pytest
+from records import CONFIG
+
+from sweeper.study.space import configuration_key, grid, identity, model_fingerprint, trial_key, with_values
+
+
+def whole(config, data="d", model="m", precision="float32"):
+    return identity(config, data=data, model=model, precision=precision)
+
+
+def changed(section, key, value):
+    config = copy.deepcopy(CONFIG)
+    config[section][key] = value
+    return config
+
+
+def test_grid_is_the_full_product_without_repeats():
+    points = grid([1e-3, 1e-4], [16, 32, 64])
+    assert len({(p["lr"], p["batch_size"]) for p in points}) == len(points) == 6
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("optimizer", "lr", 1e-4), ("train", "seed", 1), ("train", "epochs", 4), ("overfitting", "patience", 2),
+     ("data", "max_length", 64), ("head", "dropout", 0.3), ("schedule", "warmup", 10)],
+)  # fmt: skip
+def test_key_changes_with_what_changes_the_result(section, key, value):
+    assert trial_key(whole(changed(section, key, value))) != trial_key(whole(CONFIG))
+
+
+def test_key_changes_with_data_model_and_precision():
+    keys = {trial_key(whole(CONFIG)), trial_key(whole(CONFIG, data="e")), trial_key(whole(CONFIG, model="n")),
+            trial_key(whole(CONFIG, precision="bf16"))}  # fmt: skip
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("train", "device", "cuda"), ("train", "keep_weights", "all"), ("data", "path", "b.csv"), ("study", "name", "grid")],
+)
+def test_key_does_not_change_with_where_and_how_it_runs(section, key, value):
+    assert trial_key(whole(changed(section, key, value))) == trial_key(whole(CONFIG))
+
+
+def test_configuration_key_is_shared_by_all_points_of_a_study():
+    points = [with_values(CONFIG, varied) for varied in grid([1e-3, 1e-4], [16, 64])]
+    assert len({configuration_key(whole(point)) for point in points}) == 1
+    assert len({trial_key(whole(point)) for point in points}) == 4
+    assert configuration_key(whole(changed("train", "seed", 1))) != configuration_key(whole(CONFIG))
+
+
+def test_model_fingerprint_follows_the_weights(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    before = model_fingerprint(str(tmp_path))
+    assert model_fingerprint(str(tmp_path)) == before
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert model_fingerprint(str(tmp_path)) != before

@@ -1,0 +1,58 @@
+import pytest
+from transformers import BertConfig
+
+from sweeper import assets
+from sweeper.study.workers import LARGE, Pool, encoder_parameters, plan_workers
+
+
+def plan(workers="auto", threads="auto", parameters=1_000_000, cores=8, gpus=0, trials_per_gpu=1):
+    return plan_workers(
+        workers, threads, parameters=parameters, cores=cores, gpus=gpus, trials_per_gpu=trials_per_gpu
+    )
+
+
+def test_small_encoders_run_one_trial_a_core():
+    assert (plan().workers, plan().threads) == (8, 1)
+
+
+def test_large_encoders_run_one_trial_on_all_cores():
+    large = plan(parameters=LARGE)
+    assert (large.workers, large.threads) == (1, 8)
+
+
+def test_cores_are_shared_out_among_a_given_number_of_workers():
+    assert (plan(workers=3).workers, plan(workers=3).threads) == (3, 2)
+    assert plan(workers=3, threads=1).threads == 1
+
+
+def test_gpus_are_shared_out_one_trial_each_or_several():
+    assert plan(gpus=2).devices == ("0", "1")
+    assert plan(gpus=2, trials_per_gpu=2).devices == ("0", "1", "0", "1")
+    assert plan(workers=1, gpus=4).devices == ("0",)
+
+
+def test_parameters_are_those_of_the_layers(tmp_path):
+    BertConfig(hidden_size=10, num_hidden_layers=2, intermediate_size=40, num_attention_heads=2).save_pretrained(tmp_path)
+    assert encoder_parameters(str(tmp_path)) == 2 * (400 + 800)
+    assert encoder_parameters(assets.encoder("ko-mini")) < LARGE
+
+
+@pytest.fixture
+def pool(tmp_path):
+    with Pool(tmp_path) as pool:
+        yield pool
+
+
+def test_a_worker_says_ready_and_its_end_is_noticed(pool):
+    pool.start(plan(workers=1))
+    assert pool.events.get(timeout=60).kind == "ready"
+    process = pool._processes[0]
+    process.kill()
+    event = pool.events.get(timeout=60)
+    assert (event.kind, event.data["code"]) == ("exit", -9)
+
+
+def test_a_worker_ends_when_its_parent_is_gone(pool):
+    pool.start(plan(workers=1))
+    pool._processes[0].stdin.close()
+    assert pool._processes[0].wait(timeout=60) == 0
