@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from sweeper.errors import UserError
 from sweeper.values import Rule, keys, read_into, shown
 
-
 LONGEST_NAME = 80
 Text = Annotated[str, Rule("not empty", bool)]
 Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
@@ -205,7 +204,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     shares = {"train": split.train, "validation": split.validation, "test": split.test}
     total = sum(shares.values())
     if not math.isclose(total, 1, abs_tol=1e-6):
-        yield f"data.split: got {' + '.join(f'{key} {share:g}' for key, share in shares.items())} = {total:g}, takes the sum 1"
+        terms = " + ".join(f"{name} {share:g}" for name, share in shares.items())
+        yield f"data.split: got {terms} = {total:g}, takes the sum 1"
     given = {"train": None, "validation": data.validation, "test": data.test}
     for name, share in shares.items():
         if share == 0 and given[name] is None:

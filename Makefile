@@ -1,0 +1,59 @@
+# Everything starts here: `make` lists the targets. Each one that runs something sets .venv up first.
+
+PYTHON ?= python3
+PORT ?= 5000
+EXPERIMENT ?=
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.stamp
+CHOSEN := $(if $(EXPERIMENT),experiment=$(EXPERIMENT))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep ui best report status test bench lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make .venv with the exact versions of requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "sweeper needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Name one: make setup PYTHON=python3.12" >&2; exit 2; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate ARGS="train.epochs=3")
+	$(PY) -m sweeper $(CHOSEN) study=lr,batch $(ARGS)
+	@if [ -f sweeper/report.py ]; then $(PY) -m sweeper.report; fi
+
+ui: $(READY) ## open MLflow's pages on 127.0.0.1 (PORT=5000)
+	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///runs/mlflow.db
+
+best: $(READY) ## freeze the winner as a model folder (ARGS="--experiment kor_hate")
+	$(PY) -m sweeper.best --export $(ARGS)
+
+report: $(READY) ## write the report of what has been trained
+	$(PY) -m sweeper.report $(ARGS)
+
+status: $(READY) ## say what has been trained and what is left
+	$(PY) -m sweeper.status $(ARGS)
+
+test: $(READY) ## run the tests (ARGS="-k overfitting")
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(ARGS)
+
+bench: $(READY) ## measure against transformers.Trainer on this machine
+	$(PY) -m bench $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict sweeper
+
+clean: ## remove caches and builds; runs/, exports/ and .venv stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find sweeper tests bench experiments -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
