@@ -3,10 +3,13 @@
 Plain values in, plain values out; nothing here knows a server. `tracking.py` has the one that talks to MLflow.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +18,15 @@ from sweeper.errors import UserError
 from sweeper.training.metrics import EpochMetrics
 
 PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # what MLflow takes
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
+HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox repeats
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 METRIC_NAMES = {"seconds": "epoch_seconds"}  # the other fields of EpochMetrics keep their names
 
@@ -157,3 +169,28 @@ def as_text(content: Any) -> str:
 def folder_name(name: str) -> str:
     """A user's name as one folder name that cannot leave its place."""
     return re.sub(r"[^\w-]", "_", name)
+
+
+def root_cause(error: Exception | None) -> BaseException | None:
+    """What happened at the bottom ("connection refused"), beneath the layers that passed it on."""
+    found: BaseException | None = error
+    while found is not None and (deeper := found.__cause__ or found.__context__) is not None:
+        found = deeper
+    return found
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Between processes of one machine; where the folder cannot be locked the block runs all the same."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

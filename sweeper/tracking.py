@@ -8,18 +8,20 @@ processes that log the same epoch leave one point. Operations run in order on a 
 back, or at the next start. mlflow is imported on that thread, because it takes two seconds.
 """
 
-import fcntl
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sweeper.outbox import Outbox, Trouble
 from sweeper.tracked import (
+    ENVIRONMENT,
+    HOPELESS,
+    STATUS,
     TAG_LENGTH,
     NoTracker,
     Run,
@@ -33,21 +35,15 @@ from sweeper.tracked import (
     flat,
     folder_name,
     metrics_of,
+    one_at_a_time,
+    root_cause,
     safe_key,
     shortened,
     without_password,
 )
 from sweeper.training.metrics import EpochMetrics
 
-STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
-HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000  # MLflow's limits
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox repeats
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 __all__ = ["MlflowStore", "MlflowTracker", "NoTracker", "Run", "Tracker"]
 
@@ -120,7 +116,7 @@ class MlflowTracker:
             return
         self._refused = self._refused or trouble == "dropped"
         where = without_password(self._store.uri)
-        why = without_password(str(error)).strip().split("\n")[0][:300]
+        why = without_password(str(root_cause(error))).strip().split("\n")[0][:200]
         texts = {
             "behind": f"tracking is behind: {where} does not answer ({why}). Training goes on; it is sent later.",
             "again": f"tracking is back: {where}",
@@ -162,7 +158,7 @@ class MlflowStore:
     ) -> None:
         """Fill in `run` with the run that has `identity`; add the parameters and tags it lacks."""
         identity = {**identity, "sweeper.id": digest(identity)}
-        with _one_at_a_time(self.runs / "mlflow.lock"):
+        with one_at_a_time(self.runs / "mlflow.lock"):
             stored = self._find(identity) or self._create(identity, name)
             known = stored.data.params
             self._log_params(stored.info.run_id, {key: value for key, value in params.items() if key not in known})
@@ -184,11 +180,7 @@ class MlflowStore:
             for name, value in metrics_of(epoch).items():
                 if epoch.epoch not in run.logged.get(name, ()):
                     missing.append(Metric(name, value, int(at), epoch.epoch))
-        for first in range(0, len(missing), METRICS_A_CALL):
-            batch = missing[first : first + METRICS_A_CALL]
-            self.client.log_batch(_id(run), metrics=batch)
-            for metric in batch:
-                run.logged.setdefault(metric.key, set()).add(metric.step)
+        self._log_metrics(run, missing)
 
     def finish(
         self,
@@ -204,7 +196,8 @@ class MlflowStore:
         stored = self.client.get_run(run_id)
         content = digest({**tags, **files, "at": repr(at_overfit), "figure": str(figure is not None)})
         if stored.data.tags.get("sweeper.delivered") != content:
-            self._log_at_overfit(run, at_overfit)
+            if at_overfit is not None:
+                self._log_at_overfit(run, at_overfit)
             for name, text in files.items():
                 self.client.log_text(run_id, text, name)
             if figure is not None:
@@ -213,18 +206,40 @@ class MlflowStore:
         if stored.info.status != status:
             self.client.set_terminated(run_id, status)
 
-    def _log_at_overfit(self, run: Run, at: EpochMetrics | None) -> None:
+    def register(self, key: str, folder: Path, name: str) -> str:
+        """Put an exported model folder into the model registry, loadable with `mlflow.transformers.load_model`.
+
+        Returns:
+            The version's number; the one there is, where this trial is registered under `name` already.
+        """
+        query = f"tags.`sweeper.key` = '{key}'"
+        found = self.client.search_runs([self.experiment_id], filter_string=query, order_by=["start_time"])
+        if not found:  # trained without tracking
+            self.find_or_create(run := Run(), {"sweeper.key": key}, folder.name, {}, {})
+            self.client.set_terminated(_id(run))
+        run_id = found[0].info.run_id if found else _id(run)
+        if all(model.name != name for model in self.client.search_registered_models()):
+            self.client.create_registered_model(name)
+        versions = [one for one in self.client.search_model_versions(f"run_id = '{run_id}'") if one.name == name]
+        if not versions:
+            with TemporaryDirectory() as place:
+                _save_for_registry(folder, Path(place) / "model")
+                self.client.log_artifacts(run_id, str(Path(place) / "model"), "model")
+            versions = [self.client.create_model_version(name, f"runs:/{run_id}/model", run_id, {"sweeper.key": key})]
+        return str(versions[0].version)
+
+    def _log_at_overfit(self, run: Run, at: EpochMetrics) -> None:
         from mlflow.entities import Metric
 
-        values = {} if at is None else {f"at_overfit.{name}": value for name, value in metrics_of(at).items()}
-        lacking = [
-            Metric(name, value, run.start, at.epoch)
-            for name, value in values.items()
-            if at is not None and at.epoch not in run.logged.get(name, ())
-        ]
-        if lacking:
-            self.client.log_batch(_id(run), metrics=lacking)
-            for metric in lacking:
+        values = {f"at_overfit.{name}": value for name, value in metrics_of(at).items()}
+        missing = [name for name in values if at.epoch not in run.logged.get(name, ())]
+        self._log_metrics(run, [Metric(name, values[name], run.start, at.epoch) for name in missing])
+
+    def _log_metrics(self, run: Run, metrics: Sequence[Any]) -> None:
+        for first in range(0, len(metrics), METRICS_A_CALL):
+            batch = metrics[first : first + METRICS_A_CALL]
+            self.client.log_batch(_id(run), metrics=batch)
+            for metric in batch:
                 run.logged.setdefault(metric.key, set()).add(metric.step)
 
     def _find(self, identity: Mapping[str, str]) -> Any:
@@ -262,9 +277,17 @@ def _quiet_client(uri: str) -> Any:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    for logger, level in (("mlflow", "ERROR"), ("alembic", "ERROR"), ("urllib3.connectionpool", "ERROR")):
-        logging.getLogger(logger).setLevel(level)
+    for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(logger).setLevel("ERROR")
     return MlflowClient(uri)
+
+
+def _save_for_registry(folder: Path, place: Path) -> None:
+    import mlflow.transformers
+    from transformers import pipeline
+
+    classifier = pipeline("text-classification", str(folder), device="cpu")
+    mlflow.transformers.save_model(classifier, str(place), pip_requirements=["torch", "transformers"])
 
 
 def _is_hopeless(error: Exception) -> bool:
@@ -276,20 +299,3 @@ def _id(run: Run) -> str:
     if run.id is None:
         raise LookupError("its run was refused before")
     return run.id
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Between processes of one machine; where the folder cannot be locked, `MlflowStore._create` still settles it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -243,6 +243,7 @@ def test_a_dead_server_keeps_nobody_waiting_and_is_told_once_without_the_passwor
     assert len(warnings) == 1
     assert "behind" in warnings[0]
     assert "secret" not in warnings[0]
+    assert "refused" in warnings[0]
 
 
 def test_a_silent_server_keeps_nobody_waiting(runs):
@@ -335,3 +336,33 @@ def test_params_are_flat_and_read_as_on_a_command_line():
 def test_passwords_leave_urls():
     text = without_password("API request to https://me:p%40ss@host/api failed, and postgresql://a:b@c/d")
     assert text == "API request to https://***@host/api failed, and postgresql://***@c/d"
+
+
+def tiny_export(folder: Path) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from sweeper.data.tokens import load_tokenizer
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    tokenizer = load_tokenizer("ko-mini")
+    BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_an_export_is_registered_once_and_loads_from_the_registry(runs, client, experiment, tmp_path):
+    tracker = MlflowTracker(experiment, runs)
+    sweep(tracker)
+    assert tracker.close(timeout=30)
+    store = MlflowStore(experiment, runs, default_uri(runs))
+    folder = tiny_export(tmp_path / "export")
+    assert [store.register("k1", folder, "감정 model"), store.register("k1", folder, "감정 model")] == ["1", "1"]
+    version = client.get_model_version("감정 model", "1")
+    assert version.tags["sweeper.key"] == "k1"
+    place = Path(client.download_artifacts(version.run_id, "model", str(tmp_path)))
+    assert (place / "MLmodel").is_file()
+
+
+def test_a_trial_trained_without_tracking_can_be_registered(runs, client, experiment, tmp_path):
+    store = MlflowStore(experiment, runs, default_uri(runs))
+    assert store.register("untracked", tiny_export(tmp_path / "export"), "untracked") == "1"
