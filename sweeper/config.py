@@ -180,18 +180,13 @@ def _composed(given: Mapping[str, str]) -> dict[str, Any]:
 def _one_place(data: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
     """A place that the user names takes the place of the experiment's, whichever way that one was given.
 
-    `data.path=my.csv` unsets the experiment's train and test files (a split that leaves nothing for the test
-    is then 0.6, 0.2, 0.2), and `data.train=my.csv` unsets its path. A hub's splits belong to its path.
+    `data.path=my.csv` unsets the experiment's train, validation and test files, and `data.train=my.csv` its
+    path. The splits of a hub's data set belong to its path and stay.
     """
     if data["source"] == "hub":
         return dict(data)
-    if "data.path" in given and not given & {"data.train", "data.validation", "data.test"}:
-        own_split = any(key.startswith("data.split") for key in given) or data["split"]["test"] > 0
-        shares = {} if own_split else {"train": 0.6, "validation": 0.2, "test": 0.2}
-        return {**data, "train": None, "validation": None, "test": None, "split": {**data["split"], **shares}}
-    if "data.train" in given and "data.path" not in given:
-        return {**data, "path": None}
-    return dict(data)
+    unset = {"path"} if "data.train" in given else {"train", "validation", "test"} if "data.path" in given else set()
+    return {key: None if key in unset and f"data.{key}" not in given else value for key, value in data.items()}
 
 
 def _name(values: Mapping[str, Any], given: set[str]) -> str:

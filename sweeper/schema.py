@@ -206,15 +206,15 @@ def _contradictions(config: Config) -> Iterator[str]:
     if not math.isclose(total, 1, abs_tol=1e-6):
         terms = " + ".join(f"{name} {share:g}" for name, share in shares.items())
         yield f"data.split: got {terms} = {total:g}, takes the sum 1"
-    given = {"train": None, "validation": data.validation, "test": data.test}
-    for name, share in shares.items():
-        if share == 0 and given[name] is None:
-            way_out = "" if name == "train" else f" where data.{name} is not given"
-            yield f"data.split.{name}: got 0, takes a number above 0{way_out}"
+    if split.train == 0:
+        yield "data.split.train: got 0, takes a number above 0"
+    if split.validation == 0 and data.validation is None and data.source in ("table", "workbook"):
+        yield "data.split.validation: got 0, takes a number above 0 where data.validation is not given"
     if data.path is None and (data.train is None or data.source == "hub"):
         yield f"data.path: got null, takes {PATHS[data.source]}"
-    if data.path and data.train and data.source != "hub":
-        yield f"data.train: got {data.train} and data.path {data.path}, takes one of the two (the other null)"
+    for name in ("train", "validation", "test"):
+        if (place := getattr(data, name)) and data.path and data.source != "hub":
+            yield f"data.{name}: got {place} beside data.path={data.path}, takes null: all splits come from data.path"
     for key, sizes in (("train.batch_size", [train.batch_size]), ("study.batch_size", config.study.batch_size or ())):
         odd = [size for size in sizes if size % train.accumulate]
         if odd and not (key == "train.batch_size" and config.study.batch_size):

@@ -65,14 +65,15 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["data.split.train=1.2"], "data.split.train", "got 1.2", "from 0 to 1"),
         (["data.split.test=-0.1"], "data.split.test", "got -0.1", "from 0 to 1"),
         (["data.split.train=0.5"], "data.split", "= 0.9", "the sum 1"),
-        (["data.split.test=0", "data.split.train=0.8"], "data.split.test", "got 0", "above 0 where data.test"),
+        (["data.split.train=0", "data.split.test=0.8"], "data.split.train", "got 0", "above 0"),
         (["data.split.validation=0", "data.split.train=0.8"], "data.split.validation", "got 0", "above 0"),
         (["data.rows.train=0"], "data.rows.train", "got 0", "1 or more, or null"),
         (["data.max_length=2"], "data.max_length", "got 2", "3 or more"),
         (["data.delimiter=ab"], "data.delimiter", "got ab", "auto or one character"),
         (["data.path="], "data.path", "got nothing", "not empty"),
         (["data=table"], "data.path", "got null", "a file or a glob"),
-        (["data.path=a.csv", "data.train=b.csv"], "data.train", "got b.csv", "one of the two"),
+        (["data.path=a.csv", "data.train=b.csv"], "data.train", "got b.csv beside data.path=a.csv", "takes null"),
+        (["experiment=kor_hate", "data.path=a", "data.test=b"], "data.test", "got b beside", "takes null"),
         (["head.dropout=1.5"], "head.dropout", "got 1.5", "from 0 to below 1"),
         (["head.dropout=-0.1"], "head.dropout", "got -0.1", "from 0 to below 1"),
         (["optimizer.name=adamm"], "optimizer.name", "got adamm", "adam, adamw, sgd; did you mean adam"),
@@ -178,7 +179,7 @@ def test_another_place_keeps_the_experiments_columns() -> None:
     assert (given.train, given.test, given.text) == ("/x/train.tsv", "/x/dev.tsv", "comments")
     one = compose(["experiment=kor_hate", "data.path=/x/all.tsv"]).data
     assert (one.path, one.train, one.test, one.label) == ("/x/all.tsv", None, None, "hate")
-    assert one.split.test > 0
+    assert min(one.split.train, one.split.validation, one.split.test) > 0
     files = compose(["experiment=nsmc", "data.source=table", "data.train=a.txt", "data.test=b.txt"]).data
     assert (files.path, files.train, files.test, files.rows.train) == (None, "a.txt", "b.txt", 10_000)
 
@@ -286,7 +287,8 @@ def test_imdb_has_the_head_the_split_and_the_warm_up_of_document_3() -> None:
     assert config.train.loss == "bce"
     assert config.schedule.warmup == 0.1
     assert config.data.max_length == stated["data"]["max_length_tokens"]
-    assert config.data.split.validation == stated["data"]["validation"] / 25_000
+    split, (train, validation) = config.data.split, (stated["data"]["train"], stated["data"]["validation"])
+    assert split.validation / (split.validation + split.train) * (train + validation) == validation
     assert config.data.split.seed == 42
     assert config.data.labels == ("neg", "pos")
 
