@@ -1,0 +1,139 @@
+"""A pretrained encoder with a fresh head for the labels at hand.
+
+Any architecture that transformers knows as a sequence classifier. Weights are float32; no code from a hub
+is run; a `.bin` file is read only through `weights_only`. The head is drawn from the seed, so that equal
+seeds give equal models. Nothing is printed: what a fresh head misses from its checkpoint is expected.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from sweeper import assets
+from sweeper.errors import UserError
+
+LOSSES = ("cross_entropy", "bce", "mse")
+DROPOUT_KEYS = ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "cls_dropout")
+
+
+def resolve_loss(loss: str, classes: int) -> str:
+    """The loss for a number of classes: by the documents' rule where `auto`.
+
+    Args:
+        loss: `auto`, `cross_entropy`, `bce` or `mse`.
+        classes: 0 for one numeric label (mse), 2 (bce, one logit), 3 or more (cross_entropy).
+
+    Raises:
+        UserError: the loss does not fit the number of classes.
+    """
+    if loss == "auto":
+        return "mse" if classes == 0 else "bce" if classes == 2 else "cross_entropy"
+    if loss not in LOSSES:
+        raise UserError(f"train.loss={loss} is unknown; it takes auto, {', '.join(LOSSES)}")
+    fits = {"mse": classes == 0, "bce": classes == 2, "cross_entropy": classes >= 2}[loss]
+    if not fits:
+        wanted = {"mse": "data.task=regression", "bce": "exactly two classes", "cross_entropy": "two classes or more"}
+        found = f"{classes} classes" if classes else "a numeric label (data.task=regression)"
+        raise UserError(f"train.loss={loss} needs {wanted[loss]}, the data has {found}; use train.loss=auto")
+    return loss
+
+
+def load_classifier(
+    model: str, *, label_names: Sequence[str], loss: str, dropout: float | None, freeze_encoder: bool, seed: int
+) -> PreTrainedModel:
+    """An encoder with a new classification head, in float32 on the CPU.
+
+    Args:
+        model: a hub id, a local folder or the name of a bundled encoder.
+        label_names: class names in the order of their ids; empty for regression.
+        loss: `auto` or one that `resolve_loss` takes. With `bce` the head has one logit, for the second name.
+        dropout: before the head; None: the encoder's own.
+        freeze_encoder: train the head only.
+        seed: of the head's weights.
+
+    Raises:
+        UserError: no such folder, hub not reachable, or an architecture without a classification head.
+    """
+    kind = resolve_loss(loss, len(label_names))
+    source = assets.encoder(model)
+    with _quiet(), _explained(model, source), torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        _set_labels(config, label_names, kind)
+        _set_dropout(config, dropout)
+        classifier: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            source, config=config, dtype=torch.float32, trust_remote_code=False, weights_only=True
+        )
+    if freeze_encoder:
+        for parameter in classifier.base_model.parameters():
+            parameter.requires_grad_(False)
+    return classifier
+
+
+def _set_labels(config: PreTrainedConfig, label_names: Sequence[str], kind: str) -> None:
+    if kind == "mse":
+        config.num_labels, config.problem_type = 1, "regression"
+        return
+    outputs = label_names[1:] if kind == "bce" else label_names
+    config.id2label = dict(enumerate(outputs))
+    config.label2id = {name: number for number, name in enumerate(outputs)}
+    config.problem_type = "multi_label_classification" if kind == "bce" else "single_label_classification"
+
+
+def _set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
+    if dropout is None:
+        return
+    keys = [key for key in DROPOUT_KEYS if hasattr(config, key)]
+    if not keys:
+        raise UserError(f"head.dropout={dropout}: {config.model_type} has no dropout before its head; leave it null")
+    for key in keys:
+        setattr(config, key, dropout)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar and no list of missing head weights on the terminal."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _explained(model: str, source: str) -> Iterator[None]:
+    """transformers' errors as what the user can do about them."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(_explanation(model, source, error)) from error
+
+
+def _explanation(model: str, source: str, error: Exception) -> str:
+    text: Any = str(error).strip().splitlines() or [type(error).__name__]
+    if Path(source).is_dir():
+        if isinstance(error, OSError):
+            return (
+                f"model={model}: the folder has no encoder in it ({text[0]}); it needs config.json and "
+                "model.safetensors, as `save_pretrained` or a hub download writes them"
+            )
+        return (
+            f"model={model}: this architecture has no sequence-classification head in transformers ({text[0]}); "
+            "use an encoder such as BERT, RoBERTa, ELECTRA, DistilBERT or ALBERT"
+        )
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:
+        return f"model={model}: there is no such folder; give a folder with config.json and weights, or a hub id"
+    return (
+        f"model={model}: neither a folder here nor to be had from the hub ({text[0]}); check the name and the "
+        "connection, or give a local folder: model=path/to/folder with config.json, model.safetensors and the "
+        "tokenizer's files; model=ko-mini is bundled and needs no network"
+    )

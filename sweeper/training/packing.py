@@ -1,0 +1,149 @@
+"""Run a stock encoder on one flat row of tokens instead of a padded batch.
+
+The sentences of a batch stand one after the other in a single row (1, T) with positions that start again
+at every sentence, so embeddings, linear layers, normalisation and activation see real tokens only. Three
+seams of the stock modules make that possible, and no model code is copied:
+
+* transformers' attention interface hands queries, keys and values to `attend`, with the boundaries;
+* a hook after the encoder hands its first tokens (B, 1, H) to the stock pooler and head, which take `[:, 0]`;
+* hooks in the last layer drop, once keys and values are known, every row but the first tokens: no other
+  row of the last layer reaches the head. (ALBERT shares its layers, so its last one is not told apart.)
+
+Limits: families in `FAMILIES`, encoders with absolute positions. A model that is not called through
+`PackedModel` behaves as ever: the hooks and the attention function then do nothing of their own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from sweeper.training.attention import attend, put_rows, take_rows
+from sweeper.training.batches import PackedBatch
+from sweeper.training.boundaries import Boundaries
+
+IMPLEMENTATION = "sweeper_packed"
+FAMILIES = ("bert", "electra", "roberta", "xlm-roberta", "distilbert", "albert")
+
+
+def supports(model: PreTrainedModel) -> bool:
+    """Whether a classifier can run on a flat row."""
+    config = model.config
+    plain = not getattr(config, "is_decoder", False) and not getattr(config, "chunk_size_feed_forward", 0)
+    absolute = getattr(config, "position_embedding_type", "absolute") in ("absolute", None)
+    return config.model_type in FAMILIES and plain and absolute and hasattr(model, model.base_model_prefix)
+
+
+class PackedModel:
+    """A classifier, callable with packed batches.
+
+    Args:
+        model: a classifier that `supports` accepts; hooks are added to its modules until `remove`.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        if not supports(model):
+            raise ValueError(f"{type(model).__name__} cannot run on a flat row")
+        self.model = model
+        self.boundaries: Boundaries | None = None
+        self.last_attention: nn.Module | None = None
+        self._before = model.config._attn_implementation
+        self._handles: list[RemovableHandle] = []
+        base = model.base_model
+        encoder = base.transformer if model.config.model_type == "distilbert" else base.encoder
+        if model.config.model_type != "albert":
+            self._trim(encoder.layer[-1])
+        self._handles.append(encoder.register_forward_hook(self._keep_first_tokens))
+        model.config._attn_implementation = IMPLEMENTATION
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """Logits (B, outputs), in the batch's order of sentences."""
+        self.boundaries = batch.boundaries
+        try:
+            inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
+            logits: Tensor = self.model(**inputs, packed=self).logits
+        finally:
+            self.boundaries = None
+        return logits
+
+    def remove(self) -> None:
+        """Take the hooks off the model and give back its attention."""
+        for handle in self._handles:
+            handle.remove()
+        self.model.config._attn_implementation = self._before
+
+    def _trim(self, layer: nn.Module) -> None:
+        """From the last layer's queries on, work on first tokens only."""
+        if self.model.config.model_type == "distilbert":
+            attention = self.last_attention = layer.get_submodule("attention")
+            narrowed = (attention.get_submodule("q_lin"), attention.get_submodule("out_lin"))
+            after = layer.get_submodule("sa_layer_norm")
+        else:
+            self.last_attention = layer.get_submodule("attention.self")
+            narrowed = (self.last_attention.get_submodule("query"),)
+            after = layer.get_submodule("attention.output")
+        for module in narrowed:
+            self._handles.append(module.register_forward_pre_hook(self._narrow))
+            self._handles.append(module.register_forward_hook(self._widen))
+        self._handles.append(after.register_forward_pre_hook(self._narrow))
+
+    def _narrow(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Every argument (1, T, H) to its first tokens (1, B, H)."""
+        if self.boundaries is None:
+            return None
+        starts = self.boundaries.starts
+        return tuple(take_rows(argument[0], starts)[None] for argument in arguments)
+
+    def _widen(self, module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        """(1, B, H) back to its places among (1, T, H), where the stock code expects a row for every token."""
+        if self.boundaries is None:
+            return None
+        return put_rows(output[0], self.boundaries.starts, len(self.boundaries.slots))[None]
+
+    def _keep_first_tokens(self, module: nn.Module, arguments: Any, output: Any) -> Any:
+        if self.boundaries is None:
+            return None
+        rows: Tensor = output.last_hidden_state[0]
+        if self.last_attention is None:
+            rows = take_rows(rows, self.boundaries.starts)
+        output.last_hidden_state = rows[:, None]
+        return output
+
+
+def _packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    packed: PackedModel | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention signature: (1, heads, T, size) in, (1, T, heads, size) out."""
+    if packed is None or packed.boundaries is None:
+        padded: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return padded
+    rows = [heads.transpose(1, 2)[0] for heads in (query, key, value)]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    first_only = module is packed.last_attention
+    return attend(*rows, packed.boundaries, scale, dropout, first_only)[None], None
+
+
+def _packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+    """No mask for a flat row; the stock one where the model is used with padding."""
+    if attention_mask is None:
+        return None
+    make: Callable[..., Tensor | None] = sdpa_mask
+    return make(*args, attention_mask=attention_mask, **kwargs)
+
+
+AttentionInterface.register(IMPLEMENTATION, _packed_attention)
+AttentionMaskInterface.register(IMPLEMENTATION, _packed_mask)
