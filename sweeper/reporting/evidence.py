@@ -1,0 +1,168 @@
+"""What lies on disk about one experiment, read once, as values. Nothing here writes, trains or downloads.
+
+The data itself is read through the corpus cache. Where it cannot be had any more (files moved, settings of
+another version), the report goes without what needs it and says why.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.data.corpus import Corpus, load_corpus
+from sweeper.data.settings import DataSettings
+from sweeper.errors import UserError
+from sweeper.reporting.comparison import Comparison, compare
+from sweeper.study.record import PREDICTIONS, RECORD, TrialRecord, rank
+
+TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
+PUBLISHED = "published.yaml"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An experiment as its files tell it.
+
+    Attributes:
+        records: trials of one data fingerprint, best first.
+        left_out: number of trials on other data, which do not compare.
+        predictions: validation predictions (n,) at the overfitting point, by trial key.
+        corpus: None where the data cannot be read; `corpus_trouble` says why.
+        test: what `best` wrote about the winner on the test split; None before that.
+        published: the experiment's published figures; None where there are none.
+    """
+
+    name: str
+    folder: Path
+    records: tuple[TrialRecord, ...]
+    left_out: int
+    predictions: Mapping[str, NDArray[Any]]
+    corpus: Corpus | None
+    corpus_trouble: str | None
+    test: Mapping[str, Any] | None
+    published: Mapping[str, Any] | None
+
+    @property
+    def winner(self) -> TrialRecord | None:
+        """The best complete trial."""
+        return self.records[0] if self.records[0].score > -np.inf else None
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers: no accuracy exists then."""
+        return bool(self.records[0].config["data"].get("task") == "regression")
+
+    @property
+    def rows(self) -> int | None:
+        """Number of validation rows, if anything tells it."""
+        if self.corpus is not None:
+            return len(self.corpus.validation.rows)
+        return next((len(one) for one in self.predictions.values()), None)
+
+    @cached_property
+    def comparisons(self) -> dict[str, Comparison]:
+        """Every trial against the winner, by key."""
+        labels = None if self.corpus is None else self.corpus.validation.labels
+        return compare(self.records, self.predictions, labels, self.rows)
+
+
+def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
+    """Read everything about an experiment.
+
+    Args:
+        experiments: folders that may hold `<name>/published.yaml`, first found wins.
+
+    Raises:
+        UserError: there is no trial.
+    """
+    folder = runs / name
+    everything = read_records(folder)
+    if not everything:
+        raise UserError(f"{folder}: there is no finished trial of {name}. Run `make sweep` first.{_others(runs, name)}")
+    data = everything[-1].data
+    records = tuple(rank(record for record in everything if record.data == data))
+    corpus, trouble = _corpus(records[0], runs)
+    return Evidence(
+        name,
+        folder,
+        records,
+        left_out=len(everything) - len(records),
+        predictions={one.key: array for one in records if (array := _predictions(folder, one.key)) is not None},
+        corpus=corpus,
+        corpus_trouble=trouble,
+        test=_json(folder / TESTS / f"{records[0].key}.json"),
+        published=_published(name, experiments),
+    )
+
+
+def read_records(folder: Path) -> list[TrialRecord]:
+    """All finished trials of an experiment's folder, oldest first.
+
+    Raises:
+        UserError: a record cannot be read.
+    """
+    paths = sorted(folder.glob(f"{TRIALS}/*/{RECORD}"), key=lambda path: (path.stat().st_mtime, path))
+    records = []
+    for path in paths:
+        try:
+            records.append(TrialRecord.read(path.parent))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
+    return records
+
+
+def known_experiments(runs: Path) -> list[str]:
+    """Experiments with a finished trial, the one worked on last first."""
+    newest: dict[str, float] = {}
+    for path in runs.glob(f"*/{TRIALS}/*/{RECORD}"):
+        name = path.parents[2].name
+        newest[name] = max(newest.get(name, 0.0), path.stat().st_mtime)
+    return sorted(newest, key=lambda name: (-newest[name], name))
+
+
+def _others(runs: Path, name: str) -> str:
+    others = [other for other in known_experiments(runs) if other != name]
+    return f" (--experiment takes: {', '.join(others)})" if others else ""
+
+
+def _corpus(record: TrialRecord, runs: Path) -> tuple[Corpus | None, str | None]:
+    """The data of a trial through the cache, if it is still the same data."""
+    try:
+        settings = DataSettings.of(record.config["data"])
+        corpus = load_corpus(settings, record.config["model"], runs / CACHE)
+    except (UserError, OSError) as error:
+        return None, str(error)
+    if corpus.fingerprint != record.data:
+        return None, "the data has changed since these trials were trained"
+    return corpus, None
+
+
+def _predictions(folder: Path, key: str) -> NDArray[Any] | None:
+    try:
+        return np.asarray(np.load(folder / TRIALS / key / PREDICTIONS, allow_pickle=False))
+    except (OSError, ValueError):
+        return None
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _published(name: str, experiments: Sequence[Path]) -> Mapping[str, Any] | None:
+    import yaml
+
+    for folder in experiments:
+        path = folder / name / PUBLISHED
+        if path.is_file():
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return content if isinstance(content, dict) else None
+    return None

@@ -1,0 +1,195 @@
+"""The pictures of settings: figures against learning rate and batch size, the grid's heat map, the cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sweeper.reporting.comparison import Comparison
+from sweeper.reporting.curve_figures import title
+from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, labelled, plain, style
+from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.table import batch_of, lr_of
+
+Setting = Literal["lr", "batch_size"]
+
+TITLES = {"lr": "learning rate", "batch_size": "batch size"}
+FILLED = 0.6  # share of a grid's cells that must have a trial, or its picture is mostly holes
+MOST_NAMES = 40
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a trial took, in seconds.
+
+    Attributes:
+        needed: up to the epoch after which early stopping at the overfitting point would have ended it.
+        saved: the rest.
+        speed: training sentences a second over all epochs (mean weighted by time); None without epochs.
+    """
+
+    needed: float
+    saved: float
+    speed: float | None
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.needed + self.saved
+
+
+def cost(record: TrialRecord) -> Cost:
+    """Cost of a trial; stopping needs to see the rise, so `overfitting.patience` epochs after the point are needed."""
+    seconds = [one.seconds for one in record.curve]
+    stop = len(seconds)
+    if record.overfit_epoch is not None and record.overfit_reached:
+        stop = record.overfit_epoch + int(record.config["overfitting"]["patience"])
+    total = sum(seconds)
+    speed = sum(one.sentences_per_second * one.seconds for one in record.curve) / total if total else None
+    return Cost(sum(seconds[:stop]), sum(seconds[stop:]), speed)
+
+
+def value_of(record: TrialRecord, setting: Setting) -> float:
+    """The trial's learning rate or batch size."""
+    return lr_of(record) if setting == "lr" else batch_of(record)
+
+
+def judged(record: TrialRecord, regression: bool) -> float | None:
+    """What trials are compared by: validation accuracy (regression: loss) at the overfitting point."""
+    at = record.at_overfit
+    if at is None or record.state != "complete":
+        return None
+    return at.val_loss if regression else at.val_accuracy
+
+
+def values_tried(records: Sequence[TrialRecord], setting: Setting) -> list[float]:
+    """The distinct values of a setting, ascending."""
+    return sorted({value_of(record, setting) for record in records})
+
+
+def against(
+    records: Sequence[TrialRecord], comparisons: Mapping[str, Comparison], setting: Setting, *, regression: bool
+) -> Figure | None:
+    """The judged figure with its 95% interval against a setting, one line for each combination of the others.
+
+    None where fewer than two values were tried.
+    """
+    values = values_tried(records, setting)
+    if len(values) < 2:
+        return None
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in sorted(records, key=lambda one: value_of(one, setting)):
+        if judged(record, regression) is not None:
+            others = {name: value for name, value in record.varied.items() if name != setting}
+            groups.setdefault(trial_name(others), []).append(record)
+    order = sorted(groups, key=lambda name: -len(groups[name]))
+    traces = [_group(name, groups[name], number, comparisons, setting, regression) for number, name in enumerate(order)]
+    traces += _unjudged(records, traces, setting, regression)
+    ticks = {"tickmode": "array", "tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+    x = axis(TITLES[setting], type="log", **(ticks if len(values) <= 16 else {}))
+    y = axis("validation loss" if regression else "validation accuracy")
+    return figure(traces, x, y, showlegend=len(traces) > 1)
+
+
+def _group(
+    name: str,
+    group: Sequence[TrialRecord],
+    number: int,
+    comparisons: Mapping[str, Comparison],
+    setting: Setting,
+    regression: bool,
+) -> dict[str, Any]:
+    color, dash, symbol = style(number)
+    heights = [judged(record, regression) or 0.0 for record in group]
+    intervals = [comparisons[record.key].interval for record in group]
+    above = [0.0 if one is None else one.high - height for one, height in zip(intervals, heights, strict=True)]
+    below = [0.0 if one is None else height - one.low for one, height in zip(intervals, heights, strict=True)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": plain(name) or "all trials",
+        "x": [value_of(record, setting) for record in group],
+        "y": heights,
+        "error_y": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.2},
+        "line": {"color": color, "dash": dash, "width": 1.5},
+        "marker": {"size": 9, "symbol": symbol},
+        "text": [plain(title(record)) for record in group],
+        "hovertemplate": "%{text}<br>%{y:.4f}<extra></extra>",
+    }
+
+
+def _unjudged(
+    records: Sequence[TrialRecord], traces: Sequence[Mapping[str, Any]], setting: Setting, regression: bool
+) -> list[dict[str, Any]]:
+    """Crosses at the foot of the picture for trials without a figure."""
+    left = [record for record in records if judged(record, regression) is None]
+    if not left:
+        return []
+    feet = [
+        height - below
+        for trace in traces
+        for height, below in zip(trace["y"], trace["error_y"]["arrayminus"], strict=True)
+    ]
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "no figure (diverged, failed or pruned)",
+            "x": [value_of(record, setting) for record in left],
+            "y": [min(feet, default=0.0)] * len(left),
+            "marker": {"symbol": "x", "size": 10, "color": VALIDATION},
+            "text": [plain(f"{title(record)}: {record.state}") for record in left],
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+    ]
+
+
+def heat_map(records: Sequence[TrialRecord], *, regression: bool) -> Figure | None:
+    """Learning rate by batch size; None unless most cells of a grid of at least 2 by 2 have a trial.
+
+    Args:
+        records: best first; where other settings vary too a cell shows its best trial.
+    """
+    rates, sizes = values_tried(records, "lr"), values_tried(records, "batch_size")
+    cells: dict[tuple[float, float], TrialRecord] = {}
+    for record in records:
+        cells.setdefault((value_of(record, "batch_size"), value_of(record, "lr")), record)
+    if len(rates) < 2 or len(sizes) < 2 or len(cells) < FILLED * len(rates) * len(sizes):
+        return None
+    found = [[cells.get((size, rate)) for rate in rates] for size in sizes]
+    trace = {
+        "type": "heatmap",
+        "z": [[None if one is None else judged(one, regression) for one in row] for row in found],
+        "text": [[_cell(one, records[0], regression) for one in row] for row in found],
+        "texttemplate": "%{text}" if len(cells) <= 150 else "",
+        "hovertemplate": "%{text}<extra></extra>",
+        "colorscale": "Cividis",
+        "reversescale": regression,
+        "colorbar": {"title": {"text": "validation loss" if regression else "validation accuracy", "side": "right"}},
+        "xgap": 2,
+        "ygap": 2,
+    }
+    x = labelled("learning rate", [f"{rate:g}" for rate in rates], showgrid=False)
+    y = labelled("batch size", [f"{size:g}" for size in sizes], showgrid=False)
+    return figure([trace], x, y, 160 + 44 * len(sizes))
+
+
+def _cell(record: TrialRecord | None, winner: TrialRecord, regression: bool) -> str:
+    if record is None:
+        return ""
+    value = judged(record, regression)
+    figures = record.state if value is None else f"{value:.4f}"
+    return f"★ {figures}" if record is winner and value is not None else figures
+
+
+def cost_figure(records: Sequence[TrialRecord]) -> Figure:
+    """Seconds of each trial, best first, parted where early stopping at the overfitting point would have ended it."""
+    costs = [cost(record) for record in records]
+    shared = {"type": "bar", "x": list(range(len(records))), "text": [plain(title(one)) for one in records]}
+    hover = {"textposition": "none", "hovertemplate": "%{text}<br>%{y:.1f} s<extra></extra>"}
+    traces = [
+        {**shared, **hover, "name": "up to the stop", "y": [one.needed for one in costs], "marker": {"color": TRAIN}},
+        {**shared, **hover, "name": "saved by stopping", "y": [one.saved for one in costs],
+         "marker": {"color": "#E69F00", "pattern": {"shape": "/", "fgcolor": "#222222", "size": 5}}},
+    ]  # fmt: skip
+    x = labelled("trial, best first", [title(one) for one in records], most=MOST_NAMES, showgrid=False)
+    return figure(traces, x, axis("seconds"), 420, barmode="stack")
