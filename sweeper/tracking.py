@@ -212,8 +212,7 @@ class MlflowStore:
         Returns:
             The version's number; the one there is, where this trial is registered under `name` already.
         """
-        query = f"tags.`sweeper.key` = '{key}'"
-        found = self.client.search_runs([self.experiment_id], filter_string=query, order_by=["start_time"])
+        found = self.client.search_runs([self.experiment_id], f"tags.`sweeper.key` = '{key}'", order_by=["start_time"])
         if not found:  # trained without tracking
             self.find_or_create(run := Run(), {"sweeper.key": key}, folder.name, {}, {})
             self.client.set_terminated(_id(run))
@@ -259,9 +258,9 @@ class MlflowStore:
     def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
-        lacking = [Param(key, value) for key, value in params.items()]
-        for first in range(0, len(lacking), PARAMS_A_CALL):
-            self.client.log_batch(run_id, params=lacking[first : first + PARAMS_A_CALL])
+        given = [Param(key, value) for key, value in params.items()]
+        for first in range(0, len(given), PARAMS_A_CALL):
+            self.client.log_batch(run_id, params=given[first : first + PARAMS_A_CALL])
 
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

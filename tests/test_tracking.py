@@ -202,7 +202,7 @@ def test_names_with_quotes_and_long_values_break_nothing(runs, client, experimen
 
 
 def test_an_experiment_in_mlflows_bin_is_brought_back(runs, client, experiment):
-    client.delete_experiment(client.create_experiment(experiment))
+    client.delete_experiment(client.create_experiment(experiment, artifact_location=runs.as_uri()))
     tracker = MlflowTracker(experiment, runs)
     sweep(tracker)
     assert tracker.close(timeout=30)
