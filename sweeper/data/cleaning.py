@@ -63,6 +63,8 @@ class ClassNames:
 
     def __init__(self, order: Sequence[str] | None, unknown: str) -> None:
         self.order = None if order is None else tuple(name.strip() for name in order)
+        if len(set(self.order or ())) < len(self.order or ()):
+            raise UserError(f"data.labels: a label stands there twice: {', '.join(self.order or ())}")
         self.strict = unknown == "error"
         self.codes = {name: code for code, name in enumerate(self.order or ())}
         self.unknown: Counter[str] = Counter()

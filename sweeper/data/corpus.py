@@ -167,7 +167,8 @@ def _refuse_untrainable(splits: Mapping[str, Rows], store: RowStore, names: tupl
     if names and len(present) < 2:
         raise UserError(
             f"train holds one class only, {names[present[0]]!r}, in {len(splits['train']):,} rows; "
-            "a classifier needs two. Check data.label and data.labels; with data.rows.train, data.rows.shuffle_seed mixes sorted data"
+            "a classifier needs two. Check data.label and data.labels; with data.rows.train set, "
+            "data.rows.shuffle_seed mixes sorted data"
         )
 
 

@@ -101,10 +101,9 @@ def write_rows(folder: Path, settings: DataSettings, report: Callable[[str], Non
     with pa.OSFile(str(folder / TEXTS), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for part in sources.plan(settings):
             start, before = rows, dropped.copy()
-            for place in part.places:
-                rows_read[part.name, place] = 0
-                report(f"reading {place}")
             for chunk in sources.read(part, settings):
+                if (part.name, chunk.file) not in rows_read:
+                    report(f"reading {_public(chunk.file)}")
                 fit = clean(chunk, labels)
                 writer.write_batch(pa.record_batch([fit.text], schema=schema))
                 kept.append(Clean(None, fit.labels, fit.hashes, fit.groups, fit.dropped))

@@ -88,18 +88,22 @@ def fingerprint(settings: DataSettings) -> str:
 
     So a hub data set without `data.revision` stays as it was first seen until the cache is removed.
     """
-    if settings.source == "hub" and not Path(settings.path or "").is_dir():
-        return f"hub:{settings.path}:{settings.config}:{settings.revision}:{[getattr(settings, n) for n in SPLITS]}"
+    parts = _hub_named(settings) if settings.source == "hub" else plan(settings)
     state = xxhash.xxh3_128()
-    for part in plan(settings) if settings.source != "hub" else [Part(WHOLE, (str(settings.path),))]:
+    for part in parts:
         state.update(f"part {part.name}\n".encode())
         for place in part.places:
-            _add_content(state, Path(place))
+            if Path(place).exists():
+                _add_content(state, Path(place), settings.source)
+            else:
+                state.update(f"hub {place}\n".encode())
     return state.hexdigest()
 
 
-def _add_content(state: Any, path: Path) -> None:
-    files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
+def _add_content(state: Any, path: Path, source: str) -> None:
+    files = [path]
+    if path.is_dir():
+        files = class_files(path) if source == "folder" else sorted(file for file in path.rglob("*") if file.is_file())
     for file in files:
         # The name counts where it says something: the class of a folder's file, the format of a table.
         name = str(file.relative_to(path)) if path.is_dir() else file.suffix
@@ -179,16 +183,25 @@ def _folder(place: str, settings: DataSettings) -> Iterator[Chunk]:
     """One sub-folder a class, one text file a row, both by name; `unsup` and hidden entries are ignored."""
     if settings.split.group is not None:
         raise UserError("data.split.group: files in folders have no groups; set it to null")
-    root = Path(place)
-    classes = [e for e in sorted(root.iterdir()) if e.is_dir() and e.name[0] != "." and e.name not in IGNORED_FOLDERS]
-    files = [file for entry in classes for file in sorted(entry.iterdir()) if file.is_file() and file.name[0] != "."]
-    if not files:
-        raise UserError(f"{root}: expected one sub-folder a class with one text file a row, found none")
+    files = class_files(Path(place))
     for start in range(0, len(files), FILES_A_CHUNK):
         some = files[start : start + FILES_A_CHUNK]
         texts = [_decode(file, settings.encoding) for file in some]
         labels = [file.parent.name for file in some]
         yield Chunk(place, start + 1, pa.array(texts, pa.string()), pa.array(labels, pa.string()))
+
+
+def class_files(root: Path) -> list[Path]:
+    """The text files of all class folders, by class, then by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    classes = [e for e in sorted(root.iterdir()) if e.is_dir() and e.name[0] != "." and e.name not in IGNORED_FOLDERS]
+    files = [file for entry in classes for file in sorted(entry.iterdir()) if file.is_file() and file.name[0] != "."]
+    if not files:
+        raise UserError(f"{root}: expected one sub-folder a class with one text file a row, found none")
+    return files
 
 
 def _decode(file: Path, encoding: str) -> str:
@@ -197,6 +210,12 @@ def _decode(file: Path, encoding: str) -> str:
         return content.decode("utf-8-sig" if encoding == "auto" else encoding)
     except (UnicodeDecodeError, LookupError):
         return content.decode(find_encoding(file, encoding))
+
+
+def _hub_named(settings: DataSettings) -> tuple[Part, ...]:
+    """What names a hub data set: its id (or folder), which the row settings complete, and the splits asked for."""
+    splits = [f"{name}={getattr(settings, name)}" for name in SPLITS]
+    return (Part(" ".join(splits), (str(settings.path),)),)
 
 
 def _hub_plan(settings: DataSettings) -> tuple[Part, ...]:

@@ -67,7 +67,7 @@ def limit_rows(splits: Mapping[str, Rows], limits: RowSettings) -> tuple[dict[st
     limited = {}
     for name, rows in splits.items():
         limit = getattr(limits, name)
-        if limit is None or limit >= len(rows):
+        if limit is None:
             limited[name] = rows
         elif limits.shuffle_seed is None:
             limited[name] = rows[:limit]
@@ -88,12 +88,14 @@ def _cut(
 
     if settings.stratify and settings.group is not None:
         raise UserError("data.split: stratify and group cannot hold together; take one of them")
+    if settings.stratify and labels is None:
+        raise UserError("data.split.stratify needs classes; data.task=regression has none")
     try:
         if settings.group is not None and groups is not None:
             shuffle = GroupShuffleSplit(n_splits=1, test_size=fraction, random_state=settings.seed)
             stay, go = next(shuffle.split(rows, groups=groups[rows]))
             return rows[stay], rows[go]
-        stratum = labels[rows] if settings.stratify and labels is not None else None
+        stratum = None if labels is None or not settings.stratify else labels[rows]
         stay, go = train_test_split(rows, test_size=fraction, random_state=settings.seed, stratify=stratum)
     except ValueError as error:
         raise UserError(

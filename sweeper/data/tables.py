@@ -59,7 +59,10 @@ def read_table(path: Path, settings: DataSettings, pick: Pick) -> Iterator[Colum
         UserError: not a file, an unknown ending, a wrong encoding, a row that does not parse.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder, not a table file: data.source=folder reads one sub-folder a class")
+        raise UserError(
+            f"{path} is a folder, expected a file: '{path}/*' takes all its files, "
+            "data.source=folder one sub-folder a class"
+        )
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     ending = path.suffix.lower()

@@ -82,6 +82,7 @@ def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
     folder = tokenizer_folder(model)
+    _files(folder, model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, ImportError, KeyError) as error:
@@ -112,7 +113,7 @@ def tokenizer_fingerprint(model: str) -> str:
     """A hash of the files that make the tokenizer; imports no transformers."""
     folder = tokenizer_folder(model)
     state = xxhash.xxh3_128()
-    for file in sorted({file for pattern in FILES for file in folder.glob(pattern) if file.is_file()}):
+    for file in _files(folder, model):
         content = file.read_bytes()
         state.update(f"{file.name} {len(content)}\n".encode() + content)
     if (folder / CONFIG).is_file():  # decides the tokenizer's class where its own files do not
@@ -167,7 +168,16 @@ def write_tokens(
     write_json(folder / "meta.json", {"pad_id": 0 if pad is None else int(pad)})
 
 
+def _files(folder: Path, model: str) -> list[Path]:
+    files = sorted({file for pattern in FILES for file in folder.glob(pattern) if file.is_file()})
+    if not files:  # transformers would make an empty tokenizer of nothing and read every word as unknown
+        raise UserError(f"model={model}: {folder} holds no tokenizer (tokenizer.json or vocab.txt); save it there too")
+    return files
+
+
 def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int | None) -> list[list[int]]:
+    if not texts:  # transformers fails on an empty batch
+        return []
     encoded = tokenizer(
         list(texts),
         truncation=max_length is not None,
@@ -215,7 +225,8 @@ def _snapshot(model: str) -> Path:
     except (OSError, ValueError) as error:
         raise UserError(
             f"model={model}: there is no such folder here, and the hub could not give it ({_short(error)}). "
-            "Check the name and the connection, or download the model elsewhere and set model=FOLDER; model=ko-mini needs no hub"
+            "Check the name and the connection, or download the model elsewhere and set model=FOLDER; "
+            "model=ko-mini needs no hub"
         ) from None
 
 

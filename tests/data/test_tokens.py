@@ -1,0 +1,126 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from sweeper.assets import encoder
+from sweeper.data import tokens
+from sweeper.data.tokens import TokenTable, load_tokenizer, tokenise, tokenizer_fingerprint, write_tokens
+from sweeper.errors import UserError
+
+TEXTS = ["정말 좋은 영화 이다", "아주", "아주 " * 50, "모르는말"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_encoder):
+    return load_tokenizer(str(tiny_encoder))
+
+
+def test_flat_ids_are_those_of_each_text_alone(tokenizer):
+    ids, offsets = tokenise(TEXTS, tokenizer, 16)
+    assert (ids.dtype, offsets.dtype) == (np.int32, np.int64)
+    for row, text in enumerate(TEXTS):
+        alone = tokenizer(text, truncation=True, max_length=16)["input_ids"]
+        assert ids[offsets[row] : offsets[row + 1]].tolist() == alone
+
+
+def test_truncation_keeps_special_tokens(tokenizer):
+    ids, offsets = tokenise(TEXTS[2:3], tokenizer, 8)
+    assert offsets.tolist() == [0, 8]
+    assert [ids[0], ids[-1]] == [tokenizer.cls_token_id, tokenizer.sep_token_id]
+
+
+def test_no_texts_give_no_tokens(tokenizer):
+    ids, offsets = tokenise([], tokenizer, 16)
+    assert (len(ids), offsets.tolist()) == (0, [0])
+
+
+def test_a_written_table_is_mapped_and_knows_full_lengths(tmp_path, tiny_encoder, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokens, "BATCH", 3)
+    done = []
+    write_tokens(tmp_path, [TEXTS, TEXTS[:1]], str(tiny_encoder), 16, done.append)
+    table = TokenTable.open(tmp_path)
+    ids, offsets = tokenise([*TEXTS, TEXTS[0]], tokenizer, 16)
+    np.testing.assert_array_equal(table.ids, ids)
+    np.testing.assert_array_equal(table.offsets, offsets)
+    assert isinstance(table.ids, np.memmap)
+    assert isinstance(table.offsets, np.memmap)
+    assert table.pad_id == tokenizer.pad_token_id
+    assert table.lengths.tolist() == [6, 3, 16, 3, 6]
+    assert np.load(tmp_path / "full_lengths.npy").tolist() == [6, 3, 52, 3, 6]
+    assert done == [4, 5]
+
+
+def test_max_length_must_leave_room_and_fit_the_model(tmp_path, tiny_encoder):
+    with pytest.raises(UserError, match=r"data\.max_length: got 2; the tokenizer adds 2"):
+        write_tokens(tmp_path, [TEXTS], str(tiny_encoder), 2, print)
+    with pytest.raises(UserError, match=r"data\.max_length: got 64; .* takes at most 32"):
+        write_tokens(tmp_path, [TEXTS], str(tiny_encoder), 64, print)
+
+
+def test_the_bundled_encoder_has_a_tokenizer():
+    assert load_tokenizer("ko-mini").decode(load_tokenizer("ko-mini")("영화")["input_ids"]) == "[CLS] 영화 [SEP]"
+
+
+def test_fingerprint_follows_the_tokenizer_not_the_weights(tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder("ko-mini"), copy)
+    assert tokenizer_fingerprint(str(copy)) == tokenizer_fingerprint("ko-mini")
+    (copy / "model.safetensors").write_bytes(b"")
+    assert tokenizer_fingerprint(str(copy)) == tokenizer_fingerprint("ko-mini")
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings | {"do_lower_case": False}))
+    assert tokenizer_fingerprint(str(copy)) != tokenizer_fingerprint("ko-mini")
+
+
+def test_fingerprint_needs_no_transformers():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from sweeper.data.tokens import tokenizer_fingerprint; tokenizer_fingerprint('ko-mini');"
+        "sys.exit('transformers' in sys.modules or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./encoder", "a/b/c"])
+def test_an_unknown_folder_is_named(model):
+    with pytest.raises(UserError, match=rf"model={model}: there is no such folder .*config\.json.*ko-mini"):
+        load_tokenizer(model)
+
+
+@pytest.mark.parametrize("extra", [{}, {"config.json": '{"model_type": "bert"}'}, {"tokenizer.json": "{}"}])
+def test_a_folder_without_a_tokenizer_is_named(tmp_path, extra):
+    for name, text in extra.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=r"no tokenizer"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_an_unreachable_hub_names_a_local_folder_as_the_way_out(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fail(model, **_):
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    for ask in (load_tokenizer, tokenizer_fingerprint):
+        with pytest.raises(UserError, match=r"model=klue/bert-base: .*hub.*no connection.*set model=FOLDER"):
+            ask("klue/bert-base")
+
+
+def test_a_hub_model_is_taken_from_the_local_hub_cache_first(monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot(model, **how):
+        asked.append(how.get("local_files_only", False))
+        return encoder("ko-mini")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert tokenizer_fingerprint("owner/name") == tokenizer_fingerprint("ko-mini")
+    assert asked == [True]
