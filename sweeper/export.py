@@ -6,6 +6,7 @@ A one-logit head (BCE) is frozen as the equal two-logit head, `softmax([0, z]) =
 pipeline names both classes. Limit: the pipeline cuts long texts only if called with `truncation=True`.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,13 @@ class Trained:
 
 
 def restore(
-    weights: Path, *, model: str, label_names: tuple[str, ...], loss: str, dropout: float | None
+    weights: Path,
+    *,
+    model: str,
+    label_names: tuple[str, ...],
+    loss: str,
+    dropout: float | None,
+    sha256: str | None = None,
 ) -> PreTrainedModel:
     """The classifier with the weights that a trial kept.
 
@@ -72,6 +79,7 @@ def restore(
         label_names: by class id; empty for regression.
         loss: the trial's `train.loss`; with BCE the head is turned into two logits.
         dropout: the trial's `head.dropout`.
+        sha256: of the weights' file, as recorded; None is not checked.
 
     Raises:
         UserError: the weights are gone or damaged, or the encoder cannot be had.
@@ -80,10 +88,11 @@ def restore(
         model, label_names=label_names, loss=loss, dropout=dropout, freeze_encoder=False, seed=0
     )
     try:
+        _check_sum(weights, sha256)
         load_weights(weights, classifier)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(
-            f"{weights}: the winner's weights cannot be read ({type(error).__name__}). Remove the folder "
+            f"{weights}: the winner's weights cannot be read ({error}). Remove the folder "
             f"{weights.parent} and run the same sweep again: only this trial is trained anew."
         ) from None
     if resolve_loss(loss, len(label_names)) == "bce":
@@ -91,6 +100,12 @@ def restore(
         _name_labels(classifier, label_names)
     classifier.train(False)
     return classifier
+
+
+def _check_sum(weights: Path, sha256: str | None) -> None:
+    with weights.open("rb") as file:
+        if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise OSError("the file is damaged: its checksum differs from the recorded one")
 
 
 def _split_head(classifier: PreTrainedModel) -> None:

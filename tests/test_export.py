@@ -1,5 +1,6 @@
 """Freezing: what is written loads, scores the same, and is never half there."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -107,28 +108,13 @@ def test_one_logit_becomes_two_that_say_the_same(tiny_encoder, corpora, tmp_path
     assert abs(expected.item() - 0.5) > 0.01
 
 
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 17}
 FAMILIES = {
-    "bert": BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=17),
-    "electra": ElectraConfig(
-        embedding_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        vocab_size=17,
-    ),
-    "roberta": RobertaConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=17
-    ),
+    "bert": BertConfig(**SIZES),
+    "electra": ElectraConfig(**SIZES, embedding_size=16),
+    "roberta": RobertaConfig(**SIZES),
     "distilbert": DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=16, vocab_size=17),
-    "albert": AlbertConfig(
-        embedding_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        vocab_size=17,
-    ),
+    "albert": AlbertConfig(**SIZES, embedding_size=16),
 }
 
 
@@ -221,6 +207,18 @@ def test_a_folder_that_scores_differently_when_loaded_is_not_kept(tiny_encoder, 
         freeze(tmp_path / "out", winner, corpus, predictions=None, files={})
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_one_flipped_byte_in_the_weights_is_noticed(tiny_encoder, tmp_path):
+    path = weights_of(tmp_path, str(tiny_encoder), 3)
+    recorded = hashlib.sha256(path.read_bytes()).hexdigest()
+    settings = {"model": str(tiny_encoder), "label_names": LABELS[3], "loss": "auto", "dropout": None}
+    restore(path, **settings, sha256=recorded)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="checksum"):
+        restore(path, **settings, sha256=recorded)
 
 
 @pytest.mark.parametrize("damage", ["absent", "cut"])

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.study.record import TrialRecord, rank
+from sweeper.tracked import flat
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
-SHOWN_ELSEWHERE = ("lr", "batch_size")
+SECTIONS = ("model", "head", "optimizer", "schedule", "train", "overfitting")
+NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_weights")
 NONE = "–"
 WINNER = "★"
 
@@ -29,25 +31,32 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
     from rich.text import Text
 
     ranked = rank(records)
-    names = headings(ranked)
+    others = differing(ranked)
+    names = headings(others)
     table = Table(title=None if title is None else Text(title))
     for name in names:
         table.add_column(name, justify="left" if name in ("", "state", "also") else "right")
     for record in ranked:
         style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
-        row = cells(record, winner_key, also="also" in names)
+        row = cells(record, winner_key, others)
         table.add_row(*(Text(cell) for cell in row), style=style)
     return table
 
 
-def headings(records: Sequence[TrialRecord]) -> list[str]:
-    """Column names; `also` is there if anything but lr and batch size varies."""
-    also = any(key not in SHOWN_ELSEWHERE for record in records for key in record.varied)
-    return [*COLUMNS, "also"] if also else list(COLUMNS)
+def headings(others: Sequence[str]) -> list[str]:
+    """Column names; `also` is there if anything but lr and batch size differs."""
+    return [*COLUMNS, "also"] if others else list(COLUMNS)
 
 
-def cells(record: TrialRecord, winner_key: str | None, also: bool = False) -> list[str]:
-    """One trial's row as text."""
+def differing(records: Sequence[TrialRecord]) -> list[str]:
+    """Configuration keys, besides lr and batch size, that change results and are not the same in all trials."""
+    values = [_settings(record) for record in records]
+    keys = sorted({key for one in values for key in one})
+    return [key for key in keys if len({one.get(key) for one in values}) > 1]
+
+
+def cells(record: TrialRecord, winner_key: str | None, others: Sequence[str] = ()) -> list[str]:
+    """One trial's row as text; `others` are the keys shown under `also`."""
     at = record.at_overfit
     losses = [NONE] * 2 if at is None else [f"{at.train_loss:.4f}", f"{at.val_loss:.4f}"]
     accuracies = [NONE] * 2 if at is None else [_share(at.train_accuracy), _share(at.val_accuracy)]
@@ -61,15 +70,16 @@ def cells(record: TrialRecord, winner_key: str | None, also: bool = False) -> li
         f"{record.seconds:.1f}",
         record.state if record.reason is None else f"{record.state}: {record.reason}",
     ]
-    others = (f"{key}={value}" for key, value in record.varied.items() if key not in SHOWN_ELSEWHERE)
-    return [*row, " ".join(others)] if also else row
+    settings = _settings(record)
+    return [*row, " ".join(f"{key}={settings.get(key, NONE)}" for key in others)] if others else row
 
 
 def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> str:
     """The same table for a model card."""
     ranked = rank(records)
-    names = headings(ranked)
-    rows = [names, ["---"] * len(names), *(cells(one, winner_key, also="also" in names) for one in ranked)]
+    others = differing(ranked)
+    names = headings(others)
+    rows = [names, ["---"] * len(names), *(cells(one, winner_key, others) for one in ranked)]
     return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows)
 
 
@@ -88,6 +98,12 @@ def lr_of(record: TrialRecord) -> float:
 def batch_of(record: TrialRecord) -> int:
     """The batch size, whether it varies or not."""
     return int(record.varied.get("batch_size", record.config["train"]["batch_size"]))
+
+
+def _settings(record: TrialRecord) -> dict[str, str]:
+    whole = flat({section: record.config[section] for section in SECTIONS if section in record.config})
+    varied = flat({key: value for key, value in record.varied.items() if key not in ("lr", "batch_size")})
+    return {key: value for key, value in (whole | varied).items() if key not in NOT_SHOWN}
 
 
 def _share(value: float | None) -> str:

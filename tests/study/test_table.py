@@ -50,9 +50,13 @@ def test_regression_has_dashes_for_accuracies():
     assert row.count("–") == 2
 
 
-def test_other_varied_settings_get_a_column():
-    lines = printed([record("a", 1e-3, 0.5, varied={"lr": 1e-3, "batch_size": 64, "seed": 3})], None)
-    assert any("seed=3" in line for line in lines)
+def test_what_else_differs_gets_a_column():
+    records = [
+        record(key, 1e-3, 0.5, config={"optimizer": {"lr": 1e-3}, "train": {"batch_size": 64}, "model": model})
+        for key, model in (("a", "ko-mini"), ("b", "klue/bert-base"))
+    ]
+    assert any("model=klue/bert-base" in line for line in printed(records, None))
+    assert not any("also" in line for line in printed(records[:1], None))
 
 
 def test_the_markdown_table_keeps_its_shape_whatever_a_reason_holds():
