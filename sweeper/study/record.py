@@ -96,11 +96,13 @@ class TrialRecord:
 
 
 SHORT = {"batch_size": "bs"}
+FIRST = ("lr", "batch_size")
 
 
 def trial_name(varied: Mapping[str, float | int]) -> str:
-    """`lr=2e-05 bs=64`: the varied settings in the field's short names."""
-    return " ".join(f"{SHORT.get(key, key)}={value}" for key, value in varied.items())
+    """`lr=2e-05 bs=64`: the varied settings in the field's short names, always in the same order."""
+    order = sorted(varied, key=lambda key: (FIRST.index(key) if key in FIRST else len(FIRST), key))
+    return " ".join(f"{SHORT.get(key, key)}={varied[key]}" for key in order)
 
 
 def rank(records: Iterable[TrialRecord]) -> list[TrialRecord]:

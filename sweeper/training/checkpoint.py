@@ -50,7 +50,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -87,7 +87,7 @@ def save_weights(path: Path, model: nn.Module) -> str:
     with _aside(path) as aside:
         with _writing_errors_as_oserror(path):
             save_model(model, str(aside), metadata={"format": "pt"})
-        return _sha256(aside)
+        return sha256(aside)
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -130,7 +130,7 @@ class StateFiles:
         with _aside(path) as aside:
             with _writing_errors_as_oserror(path), aside.open("wb") as file:
                 torch.save(state, file)
-            checksum = _sha256(aside)
+            checksum = sha256(aside)
         before = [entry for entry in self._entries() if entry["epoch"] < epoch]
         kept = [*before, _Entry(epoch=epoch, file=path.name, sha256=checksum)][-KEPT_STATES:]
         write_atomically(self.folder / MANIFEST, json.dumps(kept, indent=1).encode())
@@ -144,7 +144,7 @@ class StateFiles:
         """
         for entry in reversed(self._entries()):
             path = self.folder / entry["file"]
-            if path.is_file() and _sha256(path) == entry["sha256"]:
+            if path.is_file() and sha256(path) == entry["sha256"]:
                 return entry["epoch"], torch.load(path, map_location="cpu", weights_only=True)
             warnings.warn(
                 f"{path}: the saved state of epoch {entry['epoch']} is missing or damaged "

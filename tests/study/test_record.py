@@ -45,3 +45,7 @@ def test_rank_puts_trials_without_a_score_last():
 
 def test_trial_name_is_short():
     assert trial_name({"lr": 2e-5, "batch_size": 64}) == "lr=2e-05 bs=64"
+
+
+def test_trial_name_does_not_depend_on_the_order_in_a_file():
+    assert trial_name({"seed": 1, "batch_size": 64, "lr": 2e-5}) == "lr=2e-05 bs=64 seed=1"

@@ -1,0 +1,154 @@
+"""The whole way through the command line: a real 2×1 grid, what it leaves in Optuna and MLflow, and its winner."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeper.__main__ import main, studies_of
+from sweeper.study.record import RECORD, WEIGHTS, TrialRecord
+
+RATES = "study.lr=[3e-2,1e-2]"
+
+
+def command(module: str, *arguments: str, cwd: Path, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240,
+        **options,
+    )  # fmt: skip
+
+
+def overrides(encoder: Path, table: Path) -> list[str]:
+    return [
+        "data=table", f"data.path={table}", f"model={encoder}", "study=lr", RATES, "train.batch_size=8", "train.epochs=3",
+        "data.max_length=16", "progress=plain",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, tiny_encoder, tiny_table):
+    folder = tmp_path_factory.mktemp("swept")
+    done = command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def records(folder: Path) -> list[TrialRecord]:
+    return [TrialRecord.read(path.parent) for path in sorted(folder.glob(f"runs/rows/trials/*/{RECORD}"))]
+
+
+def test_a_sweep_shows_epochs_time_left_and_the_winner(swept):
+    out = swept[1].stdout
+    assert "epoch 1/3" in out
+    assert "left" in out
+    assert "Winner: lr=" in out
+    assert "python -m sweeper.best --experiment rows --export" in out
+
+
+def test_a_sweep_writes_under_runs_only(swept):
+    assert [path.name for path in swept[0].iterdir()] == ["runs"]
+
+
+def test_optuna_holds_every_point_once(swept):
+    import optuna
+
+    from sweeper.study.ledger import open_storage
+
+    storage = open_storage(None, swept[0] / "runs")
+    [name] = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    assert name.startswith("rows/lr@")
+    assert sorted(t.params["lr"] for t in study.trials) == [1e-2, 3e-2]
+    assert {t.state.name for t in study.trials} == {"COMPLETE"}
+    assert study.best_value == max(record.score for record in records(swept[0]))
+
+
+def test_mlflow_holds_study_trials_and_every_epoch(swept):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{swept[0]}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name("rows")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"lr", "lr=0.03 bs=8", "lr=0.01 bs=8"}
+    run = runs["lr=0.01 bs=8"]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.parentRunId"] == runs["lr"].info.run_id
+    assert run.data.params["optimizer.lr"] == "0.01"
+    history = client.get_metric_history(run.info.run_id, "val_loss")
+    [record] = [r for r in records(swept[0]) if r.varied["lr"] == 1e-2]
+    assert [(m.step, m.value) for m in history] == [(e.epoch, e.val_loss) for e in record.curve]
+    assert run.data.metrics["at_overfit.val_accuracy"] == record.score
+    assert run.data.tags["sweeper.key"] == record.key
+    assert {"curve.html", "data_card.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_only_the_winners_weights_stay(swept):
+    best = max(records(swept[0]), key=lambda record: record.score)
+    assert [path.parent.name for path in swept[0].glob(f"runs/rows/trials/*/{WEIGHTS}")] == [best.key]
+
+
+def test_the_same_command_again_trains_nothing(swept, tiny_encoder, tiny_table):
+    before = {path: path.stat().st_mtime_ns for path in swept[0].glob(f"runs/rows/trials/*/{RECORD}")}
+    again = command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=swept[0])
+    assert again.returncode == 0
+    assert "epoch 1/3" not in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_winner_is_frozen_as_a_folder_that_a_pipeline_loads(swept, tiny_table):
+    from transformers import pipeline
+
+    folder = swept[0]
+    exported = command("sweeper.best", "--export", "frozen", cwd=folder)
+    assert exported.returncode == 0, exported.stderr
+    winner = json.loads((folder / "frozen" / "winner.json").read_text(encoding="utf-8"))
+    assert winner["overfit_epoch"] == max(records(folder), key=lambda record: record.score).overfit_epoch
+    answer = pipeline("text-classification", str(folder / "frozen"))("기쁜")
+    assert answer[0]["label"] in {"기쁨", "슬픔", "보통"}
+    predicted = command("sweeper.predict", "frozen", "--text", "기쁜", "--top-k", "1", cwd=folder)
+    assert answer[0]["label"] in predicted.stdout
+
+
+def test_a_killed_sweep_goes_on_and_ends_as_if_undisturbed(swept, tmp_path, tiny_encoder, tiny_table):
+    arguments = [sys.executable, "-m", "sweeper", *overrides(tiny_encoder, tiny_table)]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/rows/trials/*/state.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=tmp_path).returncode == 0
+    expected = {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(swept[0])}
+    assert {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(tmp_path)} == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.epochs=0"], ["train.epochs", "0"]),
+        (["data=table", "data.path=absent.csv"], ["absent.csv"]),
+        (["nonsense=1"], ["nonsense"]),
+        (["study=nonsense"], ["nonsense", "grid"]),
+    ],
+)
+def test_a_users_mistake_is_told_without_a_traceback(arguments, words, tmp_path):
+    done = command("sweeper", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_studies_of_a_list_run_one_after_the_other():
+    assert studies_of(["study=lr,batch", "model=a"]) == [["model=a", "study=lr"], ["model=a", "study=batch"]]
+    assert studies_of(["model=a"]) == [["model=a"]]
+
+
+def test_the_composed_configuration_can_be_shown(capsys):
+    assert main(["--cfg", "study=single", "train.epochs=3"]) == 0
+    assert "epochs: 3" in capsys.readouterr().out
