@@ -11,15 +11,19 @@ from sweeper.study.record import TrialRecord
 SMALL_HEIGHT = 300
 MANY = 30  # lines above which points are not marked
 FAR = 3.0
+LOSSES = ("train_loss", "val_loss")
 
 
-def loss_range(records: Sequence[TrialRecord]) -> tuple[float, float, bool]:
+def loss_range(records: Sequence[TrialRecord], names: Sequence[str] = LOSSES) -> tuple[float, float, bool]:
     """A range of losses that one run gone wild does not flatten.
+
+    Args:
+        names: `train_loss`, `val_loss` or both.
 
     Returns:
         lowest, highest, and whether some loss lies above (Tukey's outer fence over the trials' highest losses).
     """
-    losses = [[loss for one in record.curve for loss in (one.train_loss, one.val_loss)] for record in records]
+    losses = [[getattr(one, name) for one in record.curve for name in names] for record in records]
     kept = [[loss for loss in trial if np.isfinite(loss)] for trial in losses]
     highest = np.array([max(trial) for trial in kept if trial])
     if not len(highest):
@@ -27,9 +31,9 @@ def loss_range(records: Sequence[TrialRecord]) -> tuple[float, float, bool]:
     low = min(min(trial) for trial in kept if trial)
     quarter, three_quarters = np.quantile(highest, [0.25, 0.75])
     fence = max(three_quarters + FAR * (three_quarters - quarter), FAR * three_quarters)
-    high = float(highest[highest <= fence].max()) if fence > 0 else float(highest.max())
+    high = max(loss for trial in kept for loss in trial if loss <= fence or fence <= 0)
     margin = 0.04 * (high - low) or 0.1
-    return float(low) - margin, high + margin, bool(highest.max() > high)
+    return low - margin, high + margin, bool(highest.max() > high)
 
 
 def small_multiple(record: TrialRecord, losses: tuple[float, float], accuracy: float | None, epochs: int) -> Figure:
@@ -87,18 +91,20 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def validation_losses(records: Sequence[TrialRecord], losses: tuple[float, float]) -> Figure:
+def validation_losses(records: Sequence[TrialRecord]) -> Figure:
     """Every trial's validation loss; the legend switches trials on and off.
 
     Args:
         records: best first; the first is drawn thickest.
-        losses: range shown first.
     """
     shown = [record for record in records if record.curve]
+    low, high, _ = loss_range(shown, ["val_loss"])
+    epochs = max((len(record.curve) for record in shown), default=1)
+    x = axis("epoch", showgrid=False, range=[0.8, epochs + 0.2], dtick=max(1, -(-epochs // 20)))
     traces = [_overlay(record, number, len(shown)) for number, record in enumerate(shown)]
     legend = {"itemclick": "toggle", "itemdoubleclick": "toggleothers", "font": {"size": 11}}
     return figure(
-        traces[::-1], axis("epoch", showgrid=False), axis("validation loss", range=list(losses)), 560,
+        traces[::-1], x, axis("validation loss", range=[low, high]), 560,
         legend={**legend, "traceorder": "reversed"}, showlegend=True,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any
 from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, labelled, plain, upright_line
 
 MOST_CLASSES = 150
+WIDE_LABEL = 8
 
 
 def class_balance(balance: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -26,12 +27,12 @@ def class_balance(balance: Mapping[str, Mapping[str, int]]) -> Figure:
             "text": [plain(name) for name in names],
             "textposition": "none",
             "hovertemplate": "%{text}<br>%{y:,} rows<extra>" + split + "</extra>",
-            "marker": {"color": color, "pattern": {"shape": shape, "fgcolor": "#ffffff", "size": 4}},
+            "marker": {"color": color, "pattern": {"shape": shape, "fillmode": "overlay", "size": 5}},
         }
         for split, color, shape in (("train", TRAIN, ""), ("validation", "#E69F00", "/"))
         if split in balance
     ]
-    x = labelled("class, most frequent first", names, showgrid=False, tickangle=-90 if len(names) > 12 else 0)
+    x = labelled("class, most frequent first", names, showgrid=False)
     return figure(traces, x, axis("rows"), 440, barmode="group")
 
 
@@ -83,7 +84,8 @@ def confusion_matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
     if len(names) <= 12:
         trace["texttemplate"] = "%{z:.0%}"
     size = 9 if len(names) > 30 else 11
-    x = labelled("predicted", names, size, showgrid=False, tickangle=-90 if len(names) > 6 else 0, constrain="domain")
+    upright = len(names) > 6 or max(map(len, names)) > WIDE_LABEL
+    x = labelled("predicted", names, size, showgrid=False, tickangle=-90 if upright else 0, constrain="domain")
     y = labelled("true", names, size, showgrid=False, autorange="reversed", scaleanchor="x", constrain="domain")
     return figure([trace], x, y, 380 if len(names) <= 6 else 560 if len(names) <= 30 else 860)
 

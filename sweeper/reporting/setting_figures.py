@@ -71,23 +71,32 @@ def against(
 ) -> Figure | None:
     """The judged figure with its 95% interval against a setting, one line for each combination of the others.
 
-    None where fewer than two values were tried.
+    Args:
+        records: best first.
+
+    Returns:
+        None where fewer than two values were tried.
     """
     values = values_tried(records, setting)
     if len(values) < 2:
         return None
-    groups: dict[str, list[TrialRecord]] = {}
-    for record in sorted(records, key=lambda one: value_of(one, setting)):
-        if judged(record, regression) is not None:
-            others = {name: value for name, value in record.varied.items() if name != setting}
-            groups.setdefault(trial_name(others), []).append(record)
-    order = sorted(groups, key=lambda name: -len(groups[name]))
-    traces = [_group(name, groups[name], number, comparisons, setting, regression) for number, name in enumerate(order)]
-    traces += _unjudged(records, traces, setting, regression)
+    groups = _groups(records, setting)
+    shown = sorted(groups, key=lambda name: -len(groups[name]))
+    traces = [_group(name, groups[name], number, comparisons, setting, regression) for number, name in enumerate(shown)]
+    traces += _unjudged([record for name in shown for record in groups[name]], traces, setting, regression)
     ticks = {"tickmode": "array", "tickvals": values, "ticktext": [f"{value:g}" for value in values]}
     x = axis(TITLES[setting], type="log", **(ticks if len(values) <= 16 else {}))
     y = axis("validation loss" if regression else "validation accuracy")
     return figure(traces, x, y, showlegend=len(traces) > 1)
+
+
+def _groups(records: Sequence[TrialRecord], setting: Setting) -> dict[str, list[TrialRecord]]:
+    """Trials that differ in nothing but the setting, by their common rest; a lone trial only if it is the winner."""
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in sorted(records, key=lambda one: value_of(one, setting)):
+        others = {name: value for name, value in record.varied.items() if name != setting}
+        groups.setdefault(trial_name(others), []).append(record)
+    return {name: group for name, group in groups.items() if len(group) > 1 or group[0] is records[0]}
 
 
 def _group(
@@ -99,6 +108,7 @@ def _group(
     regression: bool,
 ) -> dict[str, Any]:
     color, dash, symbol = style(number)
+    group = [record for record in group if judged(record, regression) is not None]
     heights = [judged(record, regression) or 0.0 for record in group]
     intervals = [comparisons[record.key].interval for record in group]
     above = [0.0 if one is None else one.high - height for one, height in zip(intervals, heights, strict=True)]
@@ -189,7 +199,7 @@ def cost_figure(records: Sequence[TrialRecord]) -> Figure:
     traces = [
         {**shared, **hover, "name": "up to the stop", "y": [one.needed for one in costs], "marker": {"color": TRAIN}},
         {**shared, **hover, "name": "saved by stopping", "y": [one.saved for one in costs],
-         "marker": {"color": "#E69F00", "pattern": {"shape": "/", "fgcolor": "#222222", "size": 5}}},
+         "marker": {"color": "#E69F00", "pattern": {"shape": "/", "fillmode": "overlay", "size": 6}}},
     ]  # fmt: skip
     x = labelled("trial, best first", [title(one) for one in records], most=MOST_NAMES, showgrid=False)
     return figure(traces, x, axis("seconds"), 420, barmode="stack")

@@ -1,0 +1,123 @@
+"""`python -m sweeper.report`: one HTML page of an experiment, to read, to show and to print.
+
+It reads what sweeps and `best` left under `paths.runs`, trains a TF-IDF baseline in seconds, and never looks at
+the test split itself: what it shows of it, `best` wrote.
+"""
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper import cli
+from sweeper.errors import UserError
+
+if TYPE_CHECKING:  # imported when needed, so that --help answers at once
+    from sweeper.reporting.evidence import Evidence
+
+EXPERIMENTS = "experiments"
+SHOWN = ("model", "head", "data", "optimizer", "schedule", "train", "overfitting")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code.
+
+    Raises:
+        UserError: there is nothing to report on, or the page cannot be written.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sweeper.report", description="One HTML page of an experiment.")
+    parser.add_argument("--experiment", help="default: the one worked on last")
+    parser.add_argument("--runs", default="runs", type=Path, help="paths.runs of the sweep (default: runs)")
+    parser.add_argument("--output", type=Path, help="default: runs/<experiment>/report.html")
+    parser.add_argument(
+        "--baseline", action=argparse.BooleanOptionalAction, default=None,
+        help="train TF-IDF with logistic regression for comparison (default: up to 100,000 training rows)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    path = make_report(
+        options.runs, options.experiment, options.output, baseline=options.baseline,
+        say=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    print(path)
+    return 0
+
+
+def make_report(
+    runs: Path,
+    experiment: str | None = None,
+    output: Path | None = None,
+    *,
+    baseline: bool | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write the page and give its path.
+
+    Args:
+        runs: `paths.runs` of the sweep.
+        experiment: its name; None takes the one worked on last.
+        output: default `<runs>/<experiment>/report.html`.
+        baseline: False: without; True: however many rows; None: up to 100,000 training rows.
+        say: told what takes seconds.
+
+    Raises:
+        UserError: there is no finished trial, or the page cannot be written.
+    """
+    from sweeper.reporting.baseline import find_baseline
+    from sweeper.reporting.evidence import gather, known_experiments
+    from sweeper.reporting.page import render
+
+    name = experiment or next(iter(known_experiments(runs)), None)
+    if name is None:
+        raise UserError(f"{runs}: there is no finished trial in this folder. Run `make sweep` first.")
+    evidence = gather(runs, name, [Path(EXPERIMENTS), Path(__file__).parent.parent / EXPERIMENTS])
+    simple = None if evidence.corpus is None else find_baseline(evidence.corpus, evidence.folder, baseline, say)
+    page = render(evidence, simple, {"facts": _facts(evidence), "config": _settings(evidence)})
+    path = output or runs / name / "report.html"
+    _write(path, page)
+    return path
+
+
+def _write(path: Path, page: str) -> None:
+    """Written aside and renamed: a page that is there is whole."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(page, encoding="utf-8", errors="replace")
+        aside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"--output {path}: cannot be written ({error.strerror}). Free some space or name another file."
+        ) from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _facts(evidence: "Evidence") -> dict[str, str]:
+    """How trials and page were made."""
+    from sweeper.study.versions import versions
+
+    first = evidence.records[0]
+    known = {**versions(), **first.tags}
+    libraries = [f"{name.removeprefix('version.')} {value}" for name, value in known.items() if "version." in name]
+    return {
+        "Page made": datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        "Encoder": str(first.config["model"]),
+        "Trials": f"{len(evidence.records)} on data {first.data[:12]}",
+        "Device": f"{first.device}, {first.precision}, {first.threads} thread(s) a trial",
+        "Seed": str(first.config["train"]["seed"]),
+        "Libraries": ", ".join(libraries),
+        "Commit": known.get("git.commit", "not a git checkout"),
+    }
+
+
+def _settings(evidence: "Evidence") -> Mapping[str, Any]:
+    """The first trial's configuration, without storage, tracking and folders."""
+    config = evidence.records[0].config
+    return {section: config[section] for section in SHOWN if section in config}
+
+
+if __name__ == "__main__":
+    cli.run(main)

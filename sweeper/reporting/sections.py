@@ -1,0 +1,203 @@
+"""The sections of the page as values for the template, top to bottom; `page.py` puts them together."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sweeper.curves import caption as point_text
+from sweeper.reporting import answer as words
+from sweeper.reporting import curve_figures, data_figures, setting_figures
+from sweeper.reporting.baseline import Baseline
+from sweeper.reporting.comparison import wilson
+from sweeper.reporting.curve_figures import title
+from sweeper.reporting.evidence import Evidence
+from sweeper.reporting.published import beside
+from sweeper.scores import largest_confusions
+from sweeper.study.record import TrialRecord
+from sweeper.study.table import batch_of, lr_of
+
+Values = dict[str, Any]
+Add = Callable[..., Any]
+
+MOST_SMALL = 24
+CONFUSIONS = 15
+REASONS = {
+    "missing_text": "text missing",
+    "blank_text": "text blank",
+    "missing_label": "label missing",
+    "unknown_labels": "unknown label",
+    "duplicates": "same text, same label as an earlier row",
+    "conflicts": "same text under another label",
+    "overlap": "text stands in another split",
+    "row_limits": "beyond the row limit",
+}
+
+
+def answer(evidence: Evidence, baseline: Baseline | None) -> Values:
+    """The answer, and the baseline beside the winner."""
+    beside_it = None if baseline is None else words.beside_baseline(evidence, baseline)
+    return {
+        "answer": words.make_answer(evidence),
+        "chance": words.chance(evidence),
+        "baseline": baseline,
+        "beside_baseline": beside_it,
+    }
+
+
+def trials(evidence: Evidence) -> Values:
+    """The table of all trials."""
+    others = any(key not in ("lr", "batch_size") for record in evidence.records for key in record.varied)
+    rows: list[Values] = [
+        {
+            "record": record,
+            "lr": lr_of(record),
+            "batch": batch_of(record),
+            "also": " ".join(f"{k}={v}" for k, v in record.varied.items() if k not in ("lr", "batch_size")),
+            "at": record.at_overfit,
+            "found": evidence.comparisons[record.key],
+            "judged": setting_figures.judged(record, evidence.regression),
+        }
+        for record in evidence.records
+    ]
+    return {"trials": rows, "also": others, "tested": any(row["found"].test for row in rows)}
+
+
+def pictures(evidence: Evidence, add: Add) -> Values:
+    """The pictures of settings and curves."""
+    records, regression = evidence.records, evidence.regression
+    low, high, beyond = curve_figures.loss_range(records)
+    what = "Validation loss" if regression else "Validation accuracy"
+    better = "Lower" if regression else "Higher"
+    settings = [
+        add(
+            setting_figures.against(records, evidence.comparisons, setting, regression=regression),
+            f"{what} at the overfitting point against {setting_figures.TITLES[setting]} (logarithmic). {better} is "
+            "better; bars are 95% intervals: where two overlap widely, the difference may be chance. "
+            "A line joins trials that differ in nothing else; other trials without such a neighbour are left out.",
+        )
+        for setting in ("lr", "batch_size")
+    ]
+    grid = add(
+        setting_figures.heat_map(records, regression=regression),
+        f"{what} at the overfitting point for each pair of settings; the star is the winner. "
+        "A plateau of equal colour means that the choice matters little there.",
+    )
+    cut = " Losses above the picture are cut off; double-click it to see them." if beyond else ""
+    overlay = add(
+        curve_figures.validation_losses(records),
+        "Validation loss of every trial, the thick line is the winner's, dots are overfitting points. Click a name to "
+        f"switch it off, double-click to see it alone. A rise after a fall is overfitting.{cut}",
+    )
+    return {
+        "settings": [plot for plot in (*settings, grid) if plot],
+        "overlay": overlay,
+        "small": _small(evidence, add, (low, high)),
+        "small_left_out": max(0, sum(bool(one.curve) for one in records) - MOST_SMALL),
+        "losses_beyond": beyond,
+    }
+
+
+def _small(evidence: Evidence, add: Add, losses: tuple[float, float]) -> list[Any]:
+    """One picture for each of the best trials that have a curve, all on the same axes."""
+    shown = [record for record in evidence.records if record.curve][:MOST_SMALL]
+    accuracy = curve_figures.accuracy_top(shown)
+    epochs = max((len(record.curve) for record in shown), default=1)
+    return [
+        add(
+            curve_figures.small_multiple(record, losses, accuracy, epochs),
+            _small_caption(record),
+            ("★ " if record is evidence.winner else "") + title(record),
+            small=True,
+        )
+        for record in shown
+    ]
+
+
+def _small_caption(record: TrialRecord) -> str:
+    text = point_text(record.overfit_epoch, record.overfit_reached)
+    return text if record.state == "complete" else f"{record.state}; {text}"
+
+
+def published(evidence: Evidence) -> Values:
+    """A document's figures beside ours."""
+    if evidence.published is None:
+        return {"published": None, "has_published": False}
+    return {"published": beside(evidence.published, evidence.records, _ours(evidence)), "has_published": True}
+
+
+def _ours(evidence: Evidence) -> dict[str, float | None]:
+    """Our figures under the names that published files use."""
+    winner, test = evidence.winner, evidence.test or {}
+    if winner is None or winner.at_overfit is None:
+        return {}
+    classes = test.get("classes") or []
+    guess = words.chance(evidence)
+    return {
+        "lr": lr_of(winner),
+        "batch_size": float(batch_of(winner)),
+        "val_accuracy": winner.at_overfit.val_accuracy,
+        "train_samples_per_second": setting_figures.cost(winner).speed,
+        "chance": None if guess is None else guess[1],
+        "test_accuracy": test.get("accuracy"),
+        "test_rows": test.get("rows"),
+        "test_f1": classes[1]["f1"] if len(classes) == 2 else test.get("macro_f1"),
+        **{name: test.get(name) for name in ("macro_precision", "macro_recall", "macro_f1")},
+    }
+
+
+def data(evidence: Evidence, add: Add) -> Values:
+    """The data card."""
+    if evidence.corpus is None:
+        return {"card": None, "balance": None, "lengths": None, "dropped": []}
+    card = evidence.corpus.card
+    tokens = card["tokens"]
+    balance = card["balance"] if card["classes"] else None
+    return {
+        "card": card,
+        "dropped": [(REASONS.get(reason, reason), count) for reason, count in card["dropped"].items() if count],
+        "balance": add(
+            None if balance is None else data_figures.class_balance(balance),
+            "Rows of each class. Classes with few rows are learned last and weigh as much as others in macro figures.",
+        ),
+        "lengths": add(
+            data_figures.token_lengths(tokens),
+            f"Sentences by length in tokens. The cut is at {tokens['max_length']} (data.max_length); "
+            + (
+                f"{tokens['rows_truncated']:,} sentences are longer and lose {tokens['tokens_truncated']:,} tokens."
+                if tokens["rows_truncated"]
+                else f"the longest has {tokens['longest']:,}, so nothing is cut."
+            ),
+        ),
+    }
+
+
+def test(evidence: Evidence, add: Add) -> Values:
+    """What `best` found on the test split, if it was run."""
+    found: Mapping[str, Any] | None = evidence.test
+    if found is None or "confusion" not in found:
+        return {"test": found, "test_interval": None, "confusion": None, "confusions": []}
+    return {
+        "test": found,
+        "test_interval": wilson(round(found["accuracy"] * found["rows"]), found["rows"]),
+        "confusion": add(
+            data_figures.confusion_matrix(found["labels"], found["confusion"]),
+            "Test sentences by true class (rows) and predicted class (columns), as a share of the true class. A "
+            "perfect model fills the diagonal; a dark cell beside it is a pair of classes taken for each other.",
+        ),
+        "confusions": largest_confusions(found, CONFUSIONS),
+    }
+
+
+def cost(evidence: Evidence, add: Add) -> Values:
+    """Seconds, speed, and what early stopping would have saved."""
+    costs = [(record, setting_figures.cost(record)) for record in evidence.records if record.curve]
+    total = sum(one.seconds for _, one in costs)
+    return {
+        "costs": costs,
+        "total_seconds": total,
+        "saved_seconds": sum(one.saved for _, one in costs),
+        "cost_plot": add(
+            setting_figures.cost_figure([record for record, _ in costs]) if total else None,
+            "Seconds of each trial. The hatched part came after the epoch at which early stopping at the overfitting "
+            "point would have ended it.",
+        ),
+    }
