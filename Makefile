@@ -24,7 +24,9 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Name one: make setup PYTHON=python3.12" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@echo 'Installing the exact versions of requirements.lock, some minutes ...'
+	@# --no-compile: Python compiles what it imports; compiling all of it doubles the time
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.lock -e '.[dev]'
 	@touch $@
 
 sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate ARGS="train.epochs=3")

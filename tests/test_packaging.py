@@ -71,9 +71,9 @@ def test_the_wheel_holds_the_configuration_the_sample_and_the_encoder(installed:
     here = {path.relative_to(REPO / "conf") for path in (REPO / "conf").rglob("*.yaml")}
     there = {path.relative_to(installed / "sweeper/conf") for path in (installed / "sweeper/conf").rglob("*.yaml")}
     assert there == here
-    assets = installed / "sweeper" / "assets"
-    assert (assets / "emotion58_sample" / "dialogues.tsv").is_file()
-    assert (assets / "ko-mini" / "model.safetensors").is_file()
+    ours = {path.relative_to(REPO) for path in (REPO / "sweeper").rglob("*.*") if path.suffix != ".pyc"}
+    assert {path for path in ours if not (installed / path).is_file() and (REPO / path).is_file()} == set()
+    assert Path("sweeper/assets/ko-mini/model.safetensors") in ours
     assert not (installed / "tests").exists()
 
 
