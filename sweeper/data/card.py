@@ -107,7 +107,7 @@ def _reason(card: Mapping[str, Any], reason: str) -> str:
 
 def _classes(card: Mapping[str, Any]) -> str:
     train = card["balance"]["train"]
-    most, least = max(train, key=train.get), min(train, key=train.get)
+    least, *_, most = sorted(train, key=train.get)
     span = f"{train[least]:,} ({least!r}) to {train[most]:,} ({most!r})"
     return f"classes   {card['classes']:,}; {span} train rows each"
 

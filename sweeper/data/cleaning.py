@@ -200,10 +200,11 @@ def drop_overlap(splits: Mapping[str, Rows], hashes: NDArray[np.uint64]) -> tupl
     for name in ("test", "validation", "train"):
         if name in left:
             own = hashes[left[name]]
-            stays = ~np.isin(own, taken)
+            # Arrow's hash set: numpy.isin took twenty seconds for four million rows.
+            stays = ~pc.is_in(pa.array(own), value_set=pa.array(taken)).to_numpy(zero_copy_only=False)
             dropped += int((~stays).sum())
             left[name] = left[name][stays]
-            taken = np.union1d(taken, own)
+            taken = np.concatenate([taken, own])
     return left, dropped
 
 

@@ -181,7 +181,7 @@ def _tokens(
     report: Callable[[str], None],
 ) -> tuple[Path, Rows | None]:
     """The token table's folder, and the rows of the store it holds (None: all)."""
-    used = np.unique(np.concatenate(list(splits.values())))
+    used = np.sort(np.concatenate(list(splits.values())))
     some = used if len(used) < MOST * len(store.labels) else None
     if some is not None:
         name = key(name, _digest(some))

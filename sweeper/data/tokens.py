@@ -130,10 +130,8 @@ def tokenise(
     Returns:
         ids (tokens,) int32, offsets (texts + 1,) int64.
     """
-    rows = _encode(texts, tokenizer, max_length)
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    return np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1])), offsets
+    ids, offsets, _ = _flat(_encode(texts, tokenizer, max_length))
+    return ids, offsets
 
 
 def write_tokens(
@@ -157,10 +155,10 @@ def write_tokens(
         for batch in texts:
             for start in range(0, len(batch), BATCH):
                 some = batch[start : start + BATCH]
-                ids, offsets = tokenise(some, tokenizer, max_length)
+                ids, offsets, encodings = _flat(_encode(some, tokenizer, max_length))
                 ids.tofile(file)
                 lengths.append(np.diff(offsets))
-                full.append(_full_lengths(some, lengths[-1], tokenizer, max_length))
+                full.append(_full_lengths(some, lengths[-1], encodings, tokenizer, max_length))
             report(sum(map(len, lengths)))
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64))
     np.save(folder / "full_lengths.npy", np.concatenate(full))
@@ -175,10 +173,10 @@ def _files(folder: Path, model: str) -> list[Path]:
     return files
 
 
-def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int | None) -> list[list[int]]:
+def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int | None) -> Any:
     if not texts:  # transformers fails on an empty batch
-        return []
-    encoded = tokenizer(
+        return None
+    return tokenizer(
         list(texts),
         truncation=max_length is not None,
         max_length=max_length,
@@ -187,18 +185,37 @@ def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_leng
         return_token_type_ids=False,
         verbose=False,
     )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
+
+
+def _flat(encoded: Any) -> tuple[NDArray[np.int32], NDArray[np.int64], Any]:
+    """Ids end to end, offsets, and the Rust encodings (None for a tokenizer written in Python)."""
+    rows = [] if encoded is None else encoded["input_ids"]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    ids = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))
+    return ids, offsets, None if encoded is None else encoded.encodings
 
 
 def _full_lengths(
-    texts: Sequence[str], lengths: NDArray[np.int64], tokenizer: "PreTrainedTokenizerBase", max_length: int
+    texts: Sequence[str],
+    lengths: NDArray[np.int64],
+    encodings: Any,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
 ) -> NDArray[np.int32]:
-    """(texts,) tokens each text would have without a limit; only those at the limit are tokenised again."""
+    """(texts,) tokens each text would have without a limit.
+
+    The encodings hold what was cut off, in pieces with special tokens of their own; without encodings the
+    texts at the limit are tokenised again.
+    """
     full = lengths.astype(np.int32)
-    at_limit = np.flatnonzero(lengths >= max_length)
-    if len(at_limit):
-        full[at_limit] = [len(row) for row in _encode([texts[int(row)] for row in at_limit], tokenizer, None)]
+    at_limit = [int(row) for row in np.flatnonzero(lengths >= max_length)]
+    special = tokenizer.num_special_tokens_to_add()
+    if at_limit and encodings is None:
+        full[at_limit] = [len(row) for row in _encode([texts[row] for row in at_limit], tokenizer, None)["input_ids"]]
+        return full
+    for row in at_limit:
+        full[row] += sum(len(piece) - special for piece in encodings[row].overflowing)
     return full
 
 

@@ -52,6 +52,15 @@ def test_a_written_table_is_mapped_and_knows_full_lengths(tmp_path, tiny_encoder
     assert done == [4, 5]
 
 
+def test_full_lengths_are_those_without_a_limit_with_and_without_rust_encodings(tokenizer):
+    texts = [*TEXTS, "아주 " * 6, "아주 " * 7, "좋은 영화 " * 40]
+    expected = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    encoded = tokenizer(texts, truncation=True, max_length=8)
+    lengths = np.array([len(ids) for ids in encoded["input_ids"]])
+    for encodings in (encoded.encodings, None):
+        assert tokens._full_lengths(texts, lengths, encodings, tokenizer, 8).tolist() == expected
+
+
 def test_max_length_must_leave_room_and_fit_the_model(tmp_path, tiny_encoder):
     with pytest.raises(UserError, match=r"data\.max_length: got 2; the tokenizer adds 2"):
         write_tokens(tmp_path, [TEXTS], str(tiny_encoder), 2, print)
