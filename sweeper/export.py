@@ -2,11 +2,9 @@
 
 The folder is written beside its place, loaded again the way a user will (`transformers.pipeline`), scored
 against the model it came from, and only then given its name: a folder that is there is a good one.
-A one-logit head (BCE) is frozen as the equal two-logit head, `softmax([0, z]) = sigmoid(z)`, so that a
-pipeline names both classes. Limit: the pipeline cuts long texts only if called with `truncation=True`.
+Limit: the pipeline cuts long texts only if called with `truncation=True`.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,16 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch import nn
 from transformers import PreTrainedModel, pipeline
-from transformers.utils import logging
 
 from sweeper.data.corpus import Corpus
 from sweeper.data.tokens import Split, load_tokenizer
 from sweeper.errors import UserError
+from sweeper.restore import no_bars
 from sweeper.scores import classification_scores, confident_mistakes, regression_scores
-from sweeper.training.checkpoint import load_weights
-from sweeper.training.classifier import load_classifier, resolve_loss
 from sweeper.training.evaluation import Evaluation, evaluate
 
 CHECKED_ROWS = 512  # validation rows whose predictions must be those that training recorded
@@ -60,74 +55,6 @@ class Trained:
             self.classifier, corpus.table, split, loss="auto", precision=self.precision, batching=self.batching,
             device=self.device,
         )  # fmt: skip
-
-
-def restore(
-    weights: Path,
-    *,
-    model: str,
-    label_names: tuple[str, ...],
-    loss: str,
-    dropout: float | None,
-    sha256: str | None = None,
-) -> PreTrainedModel:
-    """The classifier with the weights that a trial kept.
-
-    Args:
-        weights: `weights.safetensors` of the trial.
-        model: encoder it was trained from: hub id, folder or bundled name.
-        label_names: by class id; empty for regression.
-        loss: the trial's `train.loss`; with BCE the head is turned into two logits.
-        dropout: the trial's `head.dropout`.
-        sha256: of the weights' file, as recorded; None is not checked.
-
-    Raises:
-        UserError: the weights are gone or damaged, or the encoder cannot be had.
-    """
-    classifier = load_classifier(
-        model, label_names=label_names, loss=loss, dropout=dropout, freeze_encoder=False, seed=0
-    )
-    try:
-        _check_sum(weights, sha256)
-        load_weights(weights, classifier)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"{weights}: the winner's weights cannot be read ({error}). Remove the folder "
-            f"{weights.parent} and run the same sweep again: only this trial is trained anew."
-        ) from None
-    if resolve_loss(loss, len(label_names)) == "bce":
-        _split_head(classifier)
-        _name_labels(classifier, label_names)
-    classifier.train(False)
-    return classifier
-
-
-def _check_sum(weights: Path, sha256: str | None) -> None:
-    with weights.open("rb") as file:
-        if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise OSError("the file is damaged: its checksum differs from the recorded one")
-
-
-def _split_head(classifier: PreTrainedModel) -> None:
-    """Turn the head's logit z into the logits [0, z]."""
-    linears = [(name, part) for name, part in classifier.named_modules() if isinstance(part, nn.Linear)]
-    name, last = [(name, part) for name, part in linears if part.out_features == 1][-1]
-    wide = nn.Linear(last.in_features, 2, bias=True)
-    with torch.no_grad():
-        wide.weight.zero_()
-        wide.bias.zero_()
-        wide.weight[1] = last.weight[0]
-        if last.bias is not None:
-            wide.bias[1] = last.bias[0]
-    parent, _, attribute = name.rpartition(".")
-    setattr(classifier.get_submodule(parent), attribute, wide)
-
-
-def _name_labels(classifier: PreTrainedModel, label_names: tuple[str, ...]) -> None:
-    classifier.config.id2label = dict(enumerate(label_names))
-    classifier.config.label2id = {name: number for number, name in enumerate(label_names)}
-    classifier.config.problem_type = "single_label_classification"
-    classifier.num_labels = len(label_names)  # type: ignore[assignment]  # heads that compute a loss read it
 
 
 def test_report(trained: Trained, corpus: Corpus) -> dict[str, Any] | None:
@@ -194,7 +121,7 @@ def freeze(
 def _write(folder: Path, trained: Trained, corpus: Corpus, files: Mapping[str, str]) -> None:
     trained.classifier.to("cpu")  # type: ignore[arg-type]
     trained.classifier.config.name_or_path = ""  # a path of this machine
-    with _no_bars():
+    with no_bars():
         trained.classifier.save_pretrained(folder)
     tokenizer = load_tokenizer(trained.model)
     tokenizer.model_max_length = int(corpus.card["settings"]["max_length"])
@@ -225,7 +152,7 @@ def _check_folder(folder: Path, trained: Trained, corpus: Corpus) -> None:
     split = _some(corpus.validation, rows)
     on_cpu = Trained(trained.classifier, trained.model, torch.device("cpu"))
     expected = on_cpu.score(corpus, split).probabilities
-    with _no_bars():
+    with no_bars():
         classify = pipeline("text-classification", str(folder), device="cpu")
         given: Any = classify(corpus.texts(split.rows), truncation=True, top_k=None)
     scores: list[dict[str, float]] = [{one["label"]: one["score"] for one in row} for row in given]
@@ -272,17 +199,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """No progress bars and no load report of transformers on the terminal."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,6 +1,5 @@
 """Freezing: what is written loads, scores the same, and is never half there."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +8,6 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
-    AlbertConfig,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    DistilBertConfig,
-    ElectraConfig,
-    RobertaConfig,
     pipeline,
 )
 
@@ -22,7 +15,8 @@ from sweeper import export
 from sweeper.data.corpus import Corpus, DataSettings, load_corpus
 from sweeper.data.tokens import load_tokenizer
 from sweeper.errors import UserError
-from sweeper.export import Trained, freeze, restore
+from sweeper.export import Trained, freeze
+from sweeper.restore import restore
 from sweeper.training.checkpoint import save_weights
 from sweeper.training.classifier import load_classifier
 
@@ -90,45 +84,6 @@ def test_a_frozen_model_is_one_that_pipelines_load_and_score_alike(classes, tiny
     assert (tmp_path / "out/README.md").read_text(encoding="utf-8") == "# card 카드"
     assert (tmp_path / "out/model.safetensors").is_file()
     assert not list(tmp_path.glob(".*"))
-
-
-def test_one_logit_becomes_two_that_say_the_same(tiny_encoder, corpora, tmp_path):
-    corpus = corpora(2)
-    weights = weights_of(tmp_path, str(tiny_encoder), 2)
-    names = corpus.label_names
-    one = load_classifier(
-        str(tiny_encoder), label_names=names, loss="bce", dropout=None, freeze_encoder=False, seed=0
-    ).eval()
-    export.load_weights(weights, one)
-    two = restore(weights, model=str(tiny_encoder), label_names=names, loss="auto", dropout=None)
-    ids = torch.tensor([[2, 5, 6, 7, 3]])
-    expected = torch.sigmoid(one(input_ids=ids).logits[0, 0])
-    assert torch.allclose(two(input_ids=ids).logits.softmax(-1)[0, 1], expected, atol=1e-6)
-    assert two.config.id2label == dict(enumerate(names))
-    assert abs(expected.item() - 0.5) > 0.01
-
-
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 17}
-FAMILIES = {
-    "bert": BertConfig(**SIZES),
-    "electra": ElectraConfig(**SIZES, embedding_size=16),
-    "roberta": RobertaConfig(**SIZES),
-    "distilbert": DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=16, vocab_size=17),
-    "albert": AlbertConfig(**SIZES, embedding_size=16),
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_of_every_family_can_be_split(family):
-    torch.manual_seed(0)
-    config = FAMILIES[family]
-    config.num_labels = 1
-    model = AutoModelForSequenceClassification.from_config(config).eval()
-    ids = torch.tensor([[2, 5, 6, 7, 3]])
-    expected = torch.sigmoid(model(input_ids=ids).logits[0, 0])
-    export._split_head(model)
-    found = model(input_ids=ids).logits.softmax(-1)[0]
-    assert torch.allclose(found, torch.stack([1 - expected, expected]), atol=1e-6)
 
 
 def test_the_tokenizer_cuts_at_the_length_of_the_training(tiny_encoder, corpora, tmp_path):
@@ -207,29 +162,6 @@ def test_a_folder_that_scores_differently_when_loaded_is_not_kept(tiny_encoder, 
         freeze(tmp_path / "out", winner, corpus, predictions=None, files={})
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
-
-
-def test_one_flipped_byte_in_the_weights_is_noticed(tiny_encoder, tmp_path):
-    path = weights_of(tmp_path, str(tiny_encoder), 3)
-    recorded = hashlib.sha256(path.read_bytes()).hexdigest()
-    settings = {"model": str(tiny_encoder), "label_names": LABELS[3], "loss": "auto", "dropout": None}
-    restore(path, **settings, sha256=recorded)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="checksum"):
-        restore(path, **settings, sha256=recorded)
-
-
-@pytest.mark.parametrize("damage", ["absent", "cut"])
-def test_weights_that_cannot_be_read_are_told_with_the_way_out(damage, tiny_encoder, tmp_path):
-    path = weights_of(tmp_path, str(tiny_encoder), 3)
-    if damage == "absent":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="run the same sweep again"):
-        restore(path, model=str(tiny_encoder), label_names=LABELS[3], loss="auto", dropout=None)
 
 
 def test_the_test_report_has_figures_confusions_and_the_surest_mistakes(tiny_encoder, corpora, tmp_path):

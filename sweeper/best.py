@@ -1,0 +1,89 @@
+"""`python -m sweeper.best`: the winner of an experiment, its one test, and its export."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweeper import cli
+from sweeper.winner.choice import Winner, choose
+
+DEFAULT = ""  # --export without a folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code.
+
+    Raises:
+        UserError: there is no winner, or it cannot be tested or exported.
+    """
+    given = _parse(arguments)
+    best = Winner(choose(Path(given.runs), given.experiment), _note)
+    target = _target(given, best.choice.name)
+    if target is not None and given.export is not None:
+        from sweeper.export import check_target
+
+        check_target(target)  # before the test split is read
+    if not given.json:
+        from sweeper.winner.printed import show
+
+        show(best)
+    if target is not None and (given.export is not None or not _is_export_of(target, best)):
+        best.export(target)
+        _note(f"Exported to {target}")
+    if target is not None and given.push:
+        from sweeper.winner.publishing import push
+
+        _note(f"Pushed to {push(target, given.push, public=given.public)}")
+    if target is not None and given.register:
+        from sweeper.winner.publishing import register
+
+        _note(f"Registered as version {register(best.choice.winner, target, given.register, best.choice.runs)}")
+    if given.json:
+        print(json.dumps(best.summary() | {"export": None if target is None else str(target)}, ensure_ascii=False))
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeper.best",
+        description="The winner of an experiment: its trials, its test report and, with --export, its model folder.",
+    )
+    add = parser.add_argument
+    add("--experiment", metavar="NAME", help="default: the one trained last")
+    add("--runs", default="runs", metavar="DIR", help="where the trials are (paths.runs)")
+    add("--exports", default="exports", metavar="DIR", help="where exports go (paths.exports)")
+    add("--export", nargs="?", const=DEFAULT, metavar="DIR", help="freeze the winner; default: exports/NAME")
+    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add("--push", metavar="USER/NAME", help="upload the export to the Hugging Face hub, private unless --public")
+    add("--public", action="store_true", help="with --push: everybody may download it")
+    add("--register", metavar="NAME", help="put the export into the MLflow model registry")
+    given = parser.parse_args(arguments)
+    if given.public and not given.push:
+        parser.error("--public needs --push USER/NAME")
+    return given
+
+
+def _target(given: argparse.Namespace, name: str) -> Path | None:
+    """The export's folder; pushing and registering need one too."""
+    if given.export is None and not given.push and not given.register:
+        return None
+    return Path(given.export) if given.export else Path(given.exports) / name
+
+
+def _is_export_of(target: Path, best: Winner) -> bool:
+    """Whether the folder is an export of this very winner, which need not be made again to be pushed."""
+    try:
+        key: object = json.loads((target / "winner.json").read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return key == best.choice.winner.key
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    cli.run(main)

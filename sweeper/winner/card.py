@@ -1,0 +1,207 @@
+"""What goes into an export beside the model: the model card, `winner.json` and the configuration that retrains it.
+
+Text from plain values; nothing is read or written here. No sentence of the data is quoted, so that a card
+can be published where the data cannot.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sweeper.study.record import TrialRecord
+from sweeper.study.table import batch_of, lr_of, markdown_table, overfitting_text
+from sweeper.training.metrics import EpochMetrics
+
+WINNER, CARD, CONFIG = "winner.json", "README.md", "config.yaml"
+FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1")
+TEST_FIGURES = ("rows", "loss", "accuracy", "macro_precision", "macro_recall", "macro_f1", "mse", "mae", "r2")
+SETTINGS = ("head", "optimizer", "schedule", "train", "overfitting")
+MOST_CLASSES = 60  # of the per-class table
+
+
+def files_of(
+    winner: TrialRecord, records: Sequence[TrialRecord], card: Mapping[str, Any], report: Mapping[str, Any] | None
+) -> dict[str, str]:
+    """The export's files beside model and tokenizer, by name.
+
+    Args:
+        records: all trials that were compared, the winner among them.
+        card: the data card.
+        report: of the test split, None where there is none.
+    """
+    return {
+        CARD: model_card(winner, records, card, report),
+        WINNER: json.dumps(summary(winner, report), ensure_ascii=False, indent=1),
+        CONFIG: frozen_config(winner),
+    }
+
+
+def summary(winner: TrialRecord, report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The winner as JSON-able values: settings, overfitting point, figures there, test figures, fingerprint."""
+    at = winner.at_overfit
+    assert at is not None
+    return {
+        "experiment": winner.config["name"],
+        "key": winner.key,
+        "model": winner.config["model"],
+        "lr": lr_of(winner),
+        "batch_size": batch_of(winner),
+        "settings": {section: winner.config[section] for section in SETTINGS},
+        "overfitting": {"epoch": winner.overfit_epoch, "reached": winner.overfit_reached},
+        "at_overfitting_point": figures(at),
+        "test": None if report is None else {name: report[name] for name in TEST_FIGURES if name in report},
+        "data_fingerprint": winner.data,
+        "seconds": winner.seconds,
+        "computed": {"device": winner.device, "precision": winner.precision, "threads": winner.threads},
+        "weights_sha256": winner.weights_sha256,
+    }
+
+
+def figures(epoch: EpochMetrics) -> dict[str, float | None]:
+    """An epoch's figures; what is absent or not finite is None, so that it is JSON."""
+    plain = asdict(epoch)
+    values = {name: plain[name] for name in FIGURES}
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+
+
+def frozen_config(winner: TrialRecord) -> str:
+    """The winner's whole configuration as YAML; where results go and who is told of them is left open."""
+    import yaml
+
+    config = json.loads(json.dumps(winner.config))
+    config["storage"] = None
+    config["tracking"] = {"name": "mlflow", "uri": None}
+    text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+    return f"# Trains this model again: python -m sweeper --config {CONFIG}\n{text}"
+
+
+def model_card(
+    winner: TrialRecord, records: Sequence[TrialRecord], card: Mapping[str, Any], report: Mapping[str, Any] | None
+) -> str:
+    """The card as markdown with the front matter that the Hugging Face hub reads."""
+    parts = [
+        _front(winner),
+        f"# {_safe(str(winner.config['name']))}",
+        _what(winner, card),
+        "## Use",
+        _use(card),
+        "## Data",
+        _data(card),
+        "## Settings",
+        _settings(winner),
+        "## Trials",
+        "Figures are those at each trial's **overfitting point**: the last epoch before validation loss first rises "
+        '("not reached": it never rose, and the last epoch stands in). Best validation accuracy there wins.'
+        if card["classes"]
+        else "Figures are those at each trial's **overfitting point**; the lowest validation loss there wins.",
+        markdown_table(records, winner.key),
+        "## Test",
+        _test(report),
+        "## Limits",
+        _limits(card),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(winner: TrialRecord) -> str:
+    model = str(winner.config["model"])
+    base = f"base_model: {model}\n" if model.count("/") == 1 and not Path(model).exists() else ""
+    return f"---\nlibrary_name: transformers\npipeline_tag: text-classification\ntags: [sweeper]\n{base}---"
+
+
+def _what(winner: TrialRecord, card: Mapping[str, Any]) -> str:
+    kind = f"one of {card['classes']} labels to a sentence" if card["classes"] else "a number to a sentence"
+    return (
+        f"Gives {kind}. Fine-tuned from `{_base(winner)}`; the weights are those of epoch {winner.overfit_epoch}, "
+        f"the overfitting point ({overfitting_text(winner)})."
+    )
+
+
+def _base(winner: TrialRecord) -> str:
+    """The encoder's name; of a local folder only its last part."""
+    model = str(winner.config["model"])
+    return Path(model).name if Path(model).exists() else model
+
+
+def _use(card: Mapping[str, Any]) -> str:
+    return (
+        "```python\nfrom transformers import pipeline\n\n"
+        'classify = pipeline("text-classification", "path/to/this/folder")\n'
+        'classify(["a sentence", "another"], truncation=True)\n```\n\n'
+        f"Texts are cut at {card['settings']['max_length']} tokens (`truncation=True`), as in training. In bulk: "
+        "`python -m sweeper.predict path/to/this/folder sentences.csv --top-k 3`."
+    )
+
+
+def _data(card: Mapping[str, Any]) -> str:
+    files = ", ".join(f"`{_safe(Path(file['path']).name)}`" for file in card["files"][:5])
+    more = f" and {len(card['files']) - 5} more files" if len(card["files"]) > 5 else ""
+    rows = ", ".join(f"{name} {count:,}" for name, count in card["rows"].items())
+    dropped = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in card["dropped"].items() if count)
+    lines = [
+        f"- source: {files}{more}; {card['rows_in']:,} rows read",
+        f"- dropped: {dropped or 'nothing'}",
+        f"- splits: {rows}",
+        f"- fingerprint: `{card['fingerprint']}`",
+        f"- tokens: longest text {card['tokens']['longest']:,}, {card['tokens']['rows_truncated']:,} rows cut",
+    ]
+    if card["classes"]:
+        train = card["balance"]["train"]
+        shown = ", ".join(f"{_safe(name)} {count:,}" for name, count in list(train.items())[:MOST_CLASSES])
+        lines.append(f"- labels (training rows): {shown}{', …' if len(train) > MOST_CLASSES else ''}")
+    return "\n".join(lines)
+
+
+def _settings(winner: TrialRecord) -> str:
+    config = winner.config
+    optimizer, train, schedule = config["optimizer"], config["train"], config["schedule"]
+    rows = {
+        "learning rate": f"{lr_of(winner):g} ({optimizer['name']}, {schedule['name']}, warm-up {schedule['warmup']})",
+        "batch size": str(batch_of(winner)),
+        "epochs": f"{winner.overfit_epoch} of {train['epochs']}",
+        "loss, seed": f"{train['loss']}, {train['seed']}",
+        "computed": f"{winner.device}, {winner.precision}, {winner.seconds:.1f} s for all epochs",
+        **{key.removeprefix("version."): value for key, value in winner.tags.items() if key.startswith("version.")},
+    }
+    table = "\n".join(f"| {name} | {_safe(str(value))} |" for name, value in rows.items())
+    return f"| | |\n|---|---|\n{table}\n\nAll of it: `python -m sweeper --config {CONFIG}`."
+
+
+def _test(report: Mapping[str, Any] | None) -> str:
+    if report is None:
+        return "The data has no test split."
+    named = [(name.replace("_", " "), report[name]) for name in TEST_FIGURES if report.get(name) is not None]
+    lines = ["The test split was read once, for this model.", "", "| | |", "|---|---|"]
+    lines += [
+        f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value:.4f} |" for name, value in named
+    ]
+    if 0 < len(report.get("classes", [])) <= MOST_CLASSES:
+        lines += ["", "| label | precision | recall | F1 | rows |", "|---|---|---|---|---|"]
+        for one in report["classes"]:
+            values = " | ".join(f"{one[name]:.4f}" for name in ("precision", "recall", "f1"))
+            lines.append(f"| {_safe(one['label'])} | {values} | {one['rows']:,} |")
+    return "\n".join(lines)
+
+
+def _limits(card: Mapping[str, Any]) -> str:
+    lines = [
+        "- It knows the kind of text it was trained on; other domains, languages and later wording were not measured.",
+        "- Settings were chosen on the validation split, so validation figures flatter; the test figures do not.",
+        "- One seed: differences between trials smaller than what a second seed brings mean little.",
+    ]
+    if card["classes"]:
+        train = card["balance"]["train"]
+        least = min(train, key=train.get)
+        lines.append(f"- Rarest label in training: {_safe(least)}, {train[least]:,} rows.")
+        lines.append("- Probabilities are not calibrated, and every text gets a label, also one that fits none.")
+    return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    """A user's name inside a line of markdown: no markup, no new line, no new table cell."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", plain)

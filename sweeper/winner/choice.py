@@ -1,0 +1,182 @@
+"""Which trial won, and all that follows from it: its classifier, its one test, its export.
+
+Trials are compared by their records on disk alone, and only where they saw equal data. The report of the
+test split is kept under `runs/<name>/test/`, so that the split is read once a winner.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import UserError
+from sweeper.study.record import PREDICTIONS, RECORD, WEIGHTS, TrialRecord, rank
+
+if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
+    from sweeper.data.corpus import Corpus
+    from sweeper.export import Trained
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The winner and whom it was compared with.
+
+    Attributes:
+        name: the experiment's.
+        runs: `paths.runs`.
+        records: trials of one data fingerprint, best first.
+        left_out: trials of the experiment on other data.
+        others: experiments that could have been meant where none was named.
+    """
+
+    name: str
+    runs: Path
+    records: tuple[TrialRecord, ...]
+    left_out: int
+    others: tuple[str, ...]
+
+    @property
+    def winner(self) -> TrialRecord:
+        """The best trial."""
+        return self.records[0]
+
+    @property
+    def folder(self) -> Path:
+        """The winner's trial folder."""
+        return self.runs / self.name / "trials" / self.winner.key
+
+
+def choose(runs: Path, experiment: str | None = None) -> Choice:
+    """Find the winner among the experiment's complete trials.
+
+    Args:
+        experiment: its name; None takes the one with the newest trial.
+
+    Raises:
+        UserError: there is no such experiment, or no complete trial.
+    """
+    paths = sorted(runs.glob(f"*/trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    names = list(dict.fromkeys(path.parts[-4] for path in reversed(paths)))
+    if not names:
+        raise UserError(
+            f"{runs}: no trial has been trained here yet. Run `make sweep` first (python -m sweeper study=lr,batch)."
+        )
+    name = experiment or names[0]
+    if name not in names:
+        raise UserError(
+            f"--experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. "
+            f"Train it first: python -m sweeper experiment={name} study=lr,batch"
+        )
+    records = [TrialRecord.read(path.parent) for path in paths if path.parts[-4] == name]
+    same = rank(record for record in records if record.data == records[-1].data)
+    if same[0].state != "complete":
+        reasons = sorted({f"{record.name} {record.state}: {record.reason}" for record in same})
+        raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
+    others = () if experiment else tuple(sorted(set(names) - {name}))
+    return Choice(name, runs, tuple(same), len(records) - len(same), others)
+
+
+class Winner:
+    """What is to be known of a choice; each part is worked out when it is asked for, once.
+
+    Args:
+        note: told what takes time.
+    """
+
+    def __init__(self, choice: Choice, note: Callable[[str], None] = lambda _: None) -> None:
+        self.choice = choice
+        self.config = choice.winner.config
+        self._note = note
+
+    @cached_property
+    def corpus(self) -> "Corpus":
+        """The data that the trials saw.
+
+        Raises:
+            UserError: the data is gone or has changed since.
+        """
+        from sweeper.data.corpus import DataSettings, load_corpus
+
+        settings = DataSettings.of(self.config["data"])
+        corpus = load_corpus(settings, self.config["model"], self.choice.runs / "cache", self._note)
+        if corpus.fingerprint != self.choice.winner.data:
+            raise UserError(
+                f"{self.choice.name}: the data has changed since the sweep (fingerprint {corpus.fingerprint}, trained "
+                f"on {self.choice.winner.data}). Put the old data back, or run the sweep again on the new."
+            )
+        return corpus
+
+    @cached_property
+    def trained(self) -> "Trained":
+        """The classifier with the weights of the overfitting epoch, where and as it was trained if possible."""
+        from sweeper.export import Trained
+        from sweeper.restore import restore
+        from sweeper.training.compute import resolve_device
+
+        winner, train = self.choice.winner, self.config["train"]
+        device = resolve_device("cpu" if train["device"] == "cpu" else "auto")
+        classifier = restore(
+            self.choice.folder / WEIGHTS,
+            model=self.config["model"],
+            label_names=self.corpus.label_names,
+            loss=train["loss"],
+            dropout=self.config["head"]["dropout"],
+            sha256=winner.weights_sha256,
+        )
+        precision = winner.precision if device.type == winner.device.split(":")[0] else "float32"
+        return Trained(classifier, self.config["model"], device, precision, train["batching"])
+
+    @property
+    def report_file(self) -> Path:
+        """Where the test report is kept."""
+        return self.choice.runs / self.choice.name / "test" / f"{self.choice.winner.key}.json"
+
+    @cached_property
+    def report(self) -> dict[str, Any] | None:
+        """The winner's test report; the test split is read if it never was for this winner."""
+        from sweeper.export import test_report
+        from sweeper.training.checkpoint import write_atomically
+
+        if self.report_file.exists():
+            kept: dict[str, Any] | None = json.loads(self.report_file.read_text(encoding="utf-8"))
+            return kept
+        report = test_report(self.trained, self.corpus)
+        write_atomically(self.report_file, json.dumps(report, ensure_ascii=False, indent=1).encode())
+        return report
+
+    def export(self, target: Path) -> None:
+        """Freeze the winner as a model folder.
+
+        Raises:
+            UserError: the target is taken or cannot be written.
+        """
+        import numpy as np
+
+        from sweeper.export import freeze
+        from sweeper.winner.card import files_of
+
+        recorded = self.choice.folder / PREDICTIONS
+        predictions = np.load(recorded, allow_pickle=False) if recorded.exists() else None
+        files = files_of(self.choice.winner, self.choice.records, self.corpus.card, self.report)
+        freeze(target, self.trained, self.corpus, predictions=predictions, files=files)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        from sweeper.winner.card import figures, summary
+
+        trials = [
+            {
+                "key": record.key,
+                "varied": dict(record.varied),
+                "state": record.state,
+                "reason": record.reason,
+                "overfitting": {"epoch": record.overfit_epoch, "reached": record.overfit_reached},
+                "at_overfitting_point": None if (at := record.at_overfit) is None else figures(at),
+                "seconds": record.seconds,
+            }
+            for record in self.choice.records
+        ]
+        winner = summary(self.choice.winner, self.report)
+        return {"winner": winner, "trials": trials, "trials_on_other_data": self.choice.left_out, "test": self.report}

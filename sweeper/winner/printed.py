@@ -1,0 +1,70 @@
+"""`best` on a terminal: the table of trials, the winner, and how it did on the test split."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.scores import largest_confusions
+from sweeper.study.progress import figures
+from sweeper.study.table import overfitting_text, results_table
+from sweeper.winner.choice import Winner
+
+MOST_CLASSES = 20  # of a confusion matrix on a terminal
+MOST_CONFUSIONS = 10
+
+
+def show(best: Winner) -> None:
+    """Print everything; the test split is read here if it never was."""
+    console, choice = Console(soft_wrap=False), best.choice
+    if choice.others:
+        others = ", ".join(sorted(choice.others))
+        console.print(
+            f"Experiment {choice.name}, the one trained last; --experiment takes also: {others}", markup=False
+        )
+    console.print(results_table(choice.records, choice.winner.key, title=choice.name))
+    if choice.left_out:
+        console.print(f"{choice.left_out} more trials of {choice.name} saw other data and are left out.", markup=False)
+    winner, at = choice.winner, choice.winner.at_overfit
+    assert at is not None
+    line = f"Winner: {winner.name}, overfitting epoch {overfitting_text(winner)}, {figures(at)}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for part in report_lines(best.report):
+        console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
+    console.print(f"Test report, with the surest mistakes: {best.report_file}", markup=False, soft_wrap=True)
+
+
+def report_lines(report: Mapping[str, Any] | None) -> list[str | Table]:
+    """The test report as lines and tables for a terminal."""
+    if report is None:
+        return ["The data has no test split."]
+    if report["task"] == "regression":
+        r2 = "–" if report["r2"] is None else f"{report['r2']:.4f}"
+        return [f"Test: {report['rows']:,} rows, MSE {report['mse']:.4f}, MAE {report['mae']:.4f}, R² {r2}"]
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {report[name]:.4f}"
+        for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+    )
+    small = len(report["labels"]) <= MOST_CLASSES
+    return [f"Test: {report['rows']:,} rows, {figures}", report["text"], _matrix(report) if small else _pairs(report)]
+
+
+def _matrix(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Confusion matrix: truth down, prediction across")
+    table.add_column("")
+    for label in report["labels"]:
+        table.add_column(Text(label), justify="right")
+    for label, row in zip(report["labels"], report["confusion"], strict=True):
+        table.add_row(Text(label), *(str(count) for count in row))
+    return table
+
+
+def _pairs(report: Mapping[str, Any]) -> Table:
+    table = Table(title=f"Largest confusions of {len(report['labels'])} labels")
+    for name in ("truth", "prediction", "rows"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for truth, guess, rows in largest_confusions(report, MOST_CONFUSIONS):
+        table.add_row(Text(truth), Text(guess), str(rows))
+    return table
