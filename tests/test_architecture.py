@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
-FLOOR_3 = FLOOR_2 | {"curves", "export", "outbox", "tracked", "tracking"}
+FLOOR_3 = FLOOR_2 | {"curves", "export", "inputs", "outbox", "restore", "scores", "tracked", "tracking"}
 FLOOR_4 = FLOOR_3 | {"config", "study"}
 
 # What a room may import of ours besides itself. Everything may know the package's `errors` and `assets`.
@@ -29,12 +29,16 @@ KNOWS = {
     "curves": FLOOR_2,
     "tracked": FLOOR_2,
     "tracking": FLOOR_2 | {"curves", "outbox", "tracked"},
-    "export": FLOOR_2,
+    "inputs": FLOOR_1,
+    "scores": GROUND,
+    "restore": FLOOR_2,
+    "export": FLOOR_2 | {"restore", "scores"},
     "study": FLOOR_3 | {"config"},
     "cli": {"errors"},
     "reporting": FLOOR_4,
+    "winner": FLOOR_4,
     "status": FLOOR_4 | {"cli"},
-    "best": FLOOR_4 | {"cli"},
+    "best": FLOOR_4 | {"cli", "winner"},
     "report": FLOOR_4 | {"cli", "reporting"},
     "predict": FLOOR_4 | {"cli"},
     "__main__": FLOOR_4 | {"cli"},
