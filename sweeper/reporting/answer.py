@@ -64,7 +64,7 @@ def make_answer(evidence: Evidence) -> Answer:
 
 def _runner_up(record: TrialRecord, found: Comparison, evidence: Evidence) -> str:
     name, figures = title(record), figure_text(judged(record, evidence.regression), found.interval)
-    start = f"The runner-up, {name}, reaches {figures}."
+    start = f"The runner-up, {name}, reaches {'a loss of ' if evidence.regression else ''}{figures}."
     if found.test is not None and found.adjusted is not None:
         end = "It is worse than the winner." if found.verdict == "worse" else "It cannot be told from the winner."
         return f"{start} {paired_text(found.test, name, evidence.regression)} {end}"

@@ -21,6 +21,7 @@ Verdict = Literal["winner", "same", "worse", "unknown", "none"]
 Z95 = 1.959963984540054
 LEVEL = 0.05
 AGREES = 1e-3  # predictions whose accuracy is further from the recorded one belong to other rows
+SAME_LOSS = 1e-2  # the same for a regression's loss, relative; its precision may be 16 bits
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def _all_marks(
             continue
         accuracy = record.at_overfit.val_accuracy if record.at_overfit else None
         if accuracy is None:
-            marks[record.key] = np.square(one.astype(np.float64) - labels)
+            errors = np.square(one.astype(np.float64) - labels)
+            if record.at_overfit and math.isclose(errors.mean(), record.at_overfit.val_loss, rel_tol=SAME_LOSS):
+                marks[record.key] = errors
         elif abs(float(np.mean(one == labels)) - accuracy) <= AGREES:
             marks[record.key] = one == labels
     return marks

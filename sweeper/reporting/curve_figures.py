@@ -1,12 +1,12 @@
 """The pictures of curves: each trial's four, and every trial's validation loss in one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, finite, plain, style, upright_line
-from sweeper.study.record import TrialRecord
+from sweeper.study.record import TrialRecord, trial_name
 
 SMALL_HEIGHT = 300
 MANY = 30  # lines above which points are not marked
@@ -127,4 +127,9 @@ def _overlay(record: TrialRecord, number: int, trials: int) -> dict[str, Any]:
 
 def title(record: TrialRecord) -> str:
     """What a trial is called; never empty."""
-    return record.name or record.key[:8]
+    return settings_text(record.varied) or record.key[:8]
+
+
+def settings_text(varied: Mapping[str, float | int]) -> str:
+    """`lr=2e-05 bs=64`; a rate drawn from a range is rounded to what can be read."""
+    return trial_name({name: float(f"{v:.4g}") if isinstance(v, float) else v for name, v in varied.items()})

@@ -106,7 +106,7 @@ def read_records(folder: Path) -> list[TrialRecord]:
     Raises:
         UserError: a record cannot be read.
     """
-    paths = sorted(folder.glob(f"{TRIALS}/*/{RECORD}"), key=lambda path: (path.stat().st_mtime, path))
+    paths = sorted(folder.glob(f"{TRIALS}/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
     records = []
     for path in paths:
         try:
@@ -118,10 +118,10 @@ def read_records(folder: Path) -> list[TrialRecord]:
 
 def known_experiments(runs: Path) -> list[str]:
     """Experiments with a finished trial, the one worked on last first."""
-    newest: dict[str, float] = {}
+    newest: dict[str, int] = {}
     for path in runs.glob(f"*/{TRIALS}/*/{RECORD}"):
         name = path.parents[2].name
-        newest[name] = max(newest.get(name, 0.0), path.stat().st_mtime)
+        newest[name] = max(newest.get(name, 0), path.stat().st_mtime_ns)
     return sorted(newest, key=lambda name: (-newest[name], name))
 
 

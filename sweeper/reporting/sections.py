@@ -71,21 +71,23 @@ def pictures(evidence: Evidence, add: Add) -> Values:
         add(
             setting_figures.against(records, evidence.comparisons, setting, regression=regression),
             f"{what} at the overfitting point against {setting_figures.TITLES[setting]} (logarithmic). {better} is "
-            "better; bars are 95% intervals: where two overlap widely, the difference may be chance. "
-            "A line joins trials that differ in nothing else; other trials without such a neighbour are left out.",
+            "better; bars are 95% intervals (where lines are many, of the winner's line alone): where two overlap "
+            "widely, the difference may be chance. A line joins trials that differ in nothing else; other trials "
+            "without such a neighbour are left out.",
         )
         for setting in ("lr", "batch_size")
     ]
     grid = add(
         setting_figures.heat_map(records, regression=regression),
-        f"{what} at the overfitting point for each pair of settings; the star is the winner. "
-        "A plateau of equal colour means that the choice matters little there.",
+        f"{what} at the overfitting point for each pair of settings; the star is the winner, a cross a trial without "
+        "a figure. A plateau of equal colour means that the choice matters little there.",
     )
-    cut = " Losses above the picture are cut off; double-click it to see them." if beyond else ""
+    _, _, cut = curve_figures.loss_range(records, ["val_loss"])
     overlay = add(
         curve_figures.validation_losses(records),
         "Validation loss of every trial, the thick line is the winner's, dots are overfitting points. Click a name to "
-        f"switch it off, double-click to see it alone. A rise after a fall is overfitting.{cut}",
+        "switch it off, double-click to see it alone. A rise after a fall is overfitting."
+        + (" Losses above the picture are cut off; double-click it to see them." if cut else ""),
     )
     return {
         "settings": [plot for plot in (*settings, grid) if plot],

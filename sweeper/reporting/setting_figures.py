@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sweeper.reporting.comparison import Comparison
-from sweeper.reporting.curve_figures import title
+from sweeper.reporting.curve_figures import settings_text, title
 from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, labelled, plain, style
-from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.record import TrialRecord
 from sweeper.study.table import batch_of, lr_of
 
 Setting = Literal["lr", "batch_size"]
@@ -15,6 +15,9 @@ Setting = Literal["lr", "batch_size"]
 TITLES = {"lr": "learning rate", "batch_size": "batch size"}
 FILLED = 0.6  # share of a grid's cells that must have a trial, or its picture is mostly holes
 MOST_NAMES = 40
+MOST_TICKS = 16
+MOST_LINES_WITH_BARS = 4
+MOST_CELLS_WITH_TEXT = 150
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,13 @@ def against(
     groups = _groups(records, setting)
     shown = sorted(groups, key=lambda name: -len(groups[name]))
     traces = [_group(name, groups[name], number, comparisons, setting, regression) for number, name in enumerate(shown)]
+    for name, trace in zip(shown, traces, strict=True):
+        trace["error_y"]["visible"] = len(shown) <= MOST_LINES_WITH_BARS or records[0] in groups[name]
     traces += _unjudged([record for name in shown for record in groups[name]], traces, setting, regression)
-    ticks = {"tickmode": "array", "tickvals": values, "ticktext": [f"{value:g}" for value in values]}
-    x = axis(TITLES[setting], type="log", **(ticks if len(values) <= 16 else {}))
+    ticks: dict[str, Any] = {"exponentformat": "e", "dtick": 1} if setting == "lr" else {}
+    if len(values) <= MOST_TICKS:
+        ticks = {"tickmode": "array", "tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+    x = axis(TITLES[setting], type="log", **ticks)
     y = axis("validation loss" if regression else "validation accuracy")
     return figure(traces, x, y, showlegend=len(traces) > 1)
 
@@ -95,7 +102,7 @@ def _groups(records: Sequence[TrialRecord], setting: Setting) -> dict[str, list[
     groups: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda one: value_of(one, setting)):
         others = {name: value for name, value in record.varied.items() if name != setting}
-        groups.setdefault(trial_name(others), []).append(record)
+        groups.setdefault(settings_text(others), []).append(record)
     return {name: group for name, group in groups.items() if len(group) > 1 or group[0] is records[0]}
 
 
@@ -166,11 +173,12 @@ def heat_map(records: Sequence[TrialRecord], *, regression: bool) -> Figure | No
     if len(rates) < 2 or len(sizes) < 2 or len(cells) < FILLED * len(rates) * len(sizes):
         return None
     found = [[cells.get((size, rate)) for rate in rates] for size in sizes]
+    written = len(cells) <= MOST_CELLS_WITH_TEXT
     trace = {
         "type": "heatmap",
         "z": [[None if one is None else judged(one, regression) for one in row] for row in found],
         "text": [[_cell(one, records[0], regression) for one in row] for row in found],
-        "texttemplate": "%{text}" if len(cells) <= 150 else "",
+        "texttemplate": "%{text}" if written else "",
         "hovertemplate": "%{text}<extra></extra>",
         "colorscale": "Cividis",
         "reversescale": regression,
@@ -178,9 +186,24 @@ def heat_map(records: Sequence[TrialRecord], *, regression: bool) -> Figure | No
         "xgap": 2,
         "ygap": 2,
     }
-    x = labelled("learning rate", [f"{rate:g}" for rate in rates], showgrid=False)
-    y = labelled("batch size", [f"{size:g}" for size in sizes], showgrid=False)
-    return figure([trace], x, y, 160 + 44 * len(sizes))
+    x = labelled("learning rate", [f"{rate:.4g}" for rate in rates], showgrid=False, range=[-0.5, len(rates) - 0.5])
+    y = labelled("batch size", [f"{size:g}" for size in sizes], showgrid=False, range=[-0.5, len(sizes) - 0.5])
+    marks = _marks(found, records[0], regression, star=not written)
+    return figure([trace], x, y, 160 + 44 * len(sizes), annotations=marks)
+
+
+def _marks(
+    found: Sequence[Sequence[TrialRecord | None]], winner: TrialRecord, regression: bool, *, star: bool
+) -> list[dict[str, Any]]:
+    """A cross on cells whose trial has no figure, which a heat map leaves empty; a star on the winner's if wanted."""
+    marks = []
+    for y, row in enumerate(found):
+        for x, record in enumerate(row):
+            if record is not None and judged(record, regression) is None:
+                marks.append({"x": x, "y": y, "text": "×", "showarrow": False})
+            elif star and record is winner:
+                marks.append({"x": x, "y": y, "text": "★", "showarrow": False})
+    return marks
 
 
 def _cell(record: TrialRecord | None, winner: TrialRecord, regression: bool) -> str:

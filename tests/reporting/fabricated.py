@@ -62,7 +62,7 @@ def make_record(
     curve = tuple(
         EpochMetrics(
             epoch=epoch,
-            train_loss=loss * 0.9 ** epoch,
+            train_loss=loss * 0.9**epoch,
             val_loss=loss,
             train_accuracy=None if val_accuracy is None else min(1.0, val_accuracy + 0.02 * epoch),
             val_accuracy=val_accuracy,
@@ -116,6 +116,12 @@ def curve_of(rate: float, epochs: int = 10) -> list[float]:
     return [1.4 - 0.9 * np.exp(-((epoch - turn) ** 2) / (2 * turn**2)) for epoch in range(1, epochs + 1)]
 
 
+def _through(losses: Sequence[float], loss: float) -> list[float]:
+    """The curve scaled so that it has this loss at its overfitting point."""
+    scale = loss / losses[overfitting_point(losses).epoch - 1]
+    return [one * scale for one in losses]
+
+
 def write_study(
     runs: Path, name: str, settings: Sequence[tuple[float, int]], config: dict[str, Any], *, keep: bool = True
 ) -> list[TrialRecord]:
@@ -128,7 +134,7 @@ def write_study(
         predictions = predictions_of(labels, right, number, classes=classes)
         losses = curve_of(rate)
         if not classes:
-            losses[-1] = float(np.square(predictions - labels).mean())
+            losses = _through(losses, float(np.square(predictions - labels).mean()))
         record = make_record(
             f"{number:032x}", losses, data=corpus.fingerprint, lr=rate, batch_size=size, config=config,
             val_accuracy=float(np.mean(predictions == labels)) if classes else None,
@@ -157,4 +163,6 @@ def write_test_report(runs: Path, name: str, key: str, corpus: Corpus) -> None:
     report = classification_scores(labels, predicted, corpus.label_names)
     path = runs / name / "test" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"task": "classification", "loss": 1.0, **report, "mistakes": [mistake]}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"task": "classification", "loss": 1.0, **report, "mistakes": [mistake]}), encoding="utf-8"
+    )
