@@ -92,14 +92,23 @@ class BatchMaker:
         batching: `packed`, or padded to the `longest` of a batch or to `max_length` (the table's longest row).
         device: where the batches go.
         first_position: position number of a sentence's first token (packed).
+        multiple: flat rows are filled up to a multiple of this with tokens that no sentence sees, where the
+            kernels of a device are made or tuned for each shape.
     """
 
     def __init__(
-        self, table: TokenTable, split: Split, batching: Batching, device: torch.device, first_position: int = 0
+        self,
+        table: TokenTable,
+        split: Split,
+        batching: Batching,
+        device: torch.device,
+        first_position: int = 0,
+        multiple: int = 1,
     ) -> None:
         self.batching = batching
         self.device = device
         self.first_position = first_position
+        self.multiple = multiple
         self.pad_id = table.pad_id
         self.starts = np.asarray(table.offsets[split.rows])
         self.lengths: NDArray[np.int64] = np.asarray(table.offsets[split.rows + 1]) - self.starts
@@ -110,11 +119,17 @@ class BatchMaker:
 
     @classmethod
     def for_model(
-        cls, model: PreTrainedModel, table: TokenTable, split: Split, batching: Batching, device: torch.device
+        cls,
+        model: PreTrainedModel,
+        table: TokenTable,
+        split: Split,
+        batching: Batching,
+        device: torch.device,
+        multiple: int = 1,
     ) -> Self:
         """Batches with the positions that a model counts: RoBERTa starts at `padding_idx + 1`."""
         first = int(model.config.pad_token_id) + 1 if "roberta" in model.config.model_type else 0
-        return cls(table, split, batching, device, first_position=first)
+        return cls(table, split, batching, device, first_position=first, multiple=multiple)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -131,9 +146,12 @@ class BatchMaker:
     def _packed(self, picked: NDArray[np.int64]) -> PackedBatch:
         lengths = self.lengths[picked]
         starts = np.cumsum(lengths) - lengths
-        within = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+        within = np.zeros(_rounded_up(int(lengths.sum()), self.multiple), np.int64)
+        places = np.zeros_like(within)
+        within[: lengths.sum()] = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+        places[: lengths.sum()] = np.repeat(self.starts[picked], lengths) + within[: lengths.sum()]
         return PackedBatch(
-            input_ids=self._ids.take(np.repeat(self.starts[picked], lengths) + within)[None],
+            input_ids=self._ids.take(places)[None],
             position_ids=to_device(within + self.first_position, self.device)[None],
             boundaries=find_boundaries(lengths, self.device),
             labels=self._labels(picked),
@@ -151,6 +169,10 @@ class BatchMaker:
 
     def _labels(self, picked: NDArray[np.int64]) -> Tensor:
         return self.labels[to_device(picked, self.device)]
+
+
+def _rounded_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 class _TokenSource:

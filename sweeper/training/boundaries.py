@@ -4,7 +4,6 @@ All of it is worked out on the host from the lengths alone, before a batch is se
 here waits for a device. Places that all layers of a step share are computed once a batch.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MASKED = -1e30
-BLOCK_COST = 4_000  # what a further block costs, in padded query x key pairs of one head (measured, 3 to 12 heads)
+BLOCK_COST = 2_000  # what one more block costs, in padded query x key pairs of a head (measured, 3 to 12 heads)
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,25 @@ class Block:
     token: int
     tokens: int
 
-    @property
-    def full(self) -> bool:
-        """Whether all sequences of the block have the same length, so that nothing is padded."""
-        return self.tokens == self.rows * self.longest
+
+@dataclass(frozen=True)
+class Lane:
+    """A block as attention of some number of heads needs it: heads come first, (heads x rows, longest, size).
+
+    Attributes:
+        key_span, query_span: the block's keys and queries in the flat rows.
+        key_places, query_places: where each (token, head) goes in the padded view.
+        key_shape, query_shape: (heads x rows, longest) of the padded views.
+        bias: 0 at tokens and a large negative number at padding (heads x rows, 1, longest); None: no padding.
+    """
+
+    key_span: slice
+    key_places: Tensor
+    key_shape: tuple[int, int]
+    query_span: slice
+    query_places: Tensor
+    query_shape: tuple[int, int]
+    bias: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -40,46 +54,48 @@ class Boundaries:
     Attributes:
         starts: first token of each sequence (B,), int64.
         cumulative: starts and the end (B + 1,), int32, as variable-length kernels take them.
-        slots: place of every token in its block's (rows x longest) view (T,), int64.
-        blocks: the padded view, shortest sequences first.
+        slots: place of every token in its block's (rows x longest) view (tokens,), int64.
         lengths: tokens of each sequence (B,), int64.
+        blocks: the padded view, shortest sequences first.
+        tokens: tokens of all sequences; the flat row may be longer, to a round number.
         longest: tokens of the longest sequence.
     """
 
     starts: Tensor
     cumulative: Tensor
     slots: Tensor
-    blocks: tuple[Block, ...]
     lengths: Tensor
+    blocks: tuple[Block, ...]
+    tokens: int
     longest: int
-    _cache: dict[Any, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _lanes: dict[tuple[int, bool], tuple[Lane, ...]] = field(default_factory=dict, repr=False, compare=False)
 
-    def cached(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
-        """A tensor that all layers of one step share."""
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
+    def lanes(self, heads: int, first_only: bool) -> tuple[Lane, ...]:
+        """The blocks for a number of heads; queries are all tokens, or each sequence's first token."""
+        key = (heads, first_only)
+        if key not in self._lanes:
+            self._lanes[key] = tuple(self._lane(block, heads, first_only) for block in self.blocks)
+        return self._lanes[key]
 
-    def head_slots(self, block: Block, heads: int) -> Tensor:
-        """Place of every (token, head) of a block in its (heads, rows, longest) view, (tokens x heads,)."""
+    def bias(self, block: Block) -> Tensor:
+        """0 at a block's tokens and a large negative number at its padding, (rows, longest), float32."""
+        lengths = self.lengths[block.first : block.first + block.rows]
+        padding = torch.arange(block.longest, device=lengths.device) >= lengths[:, None]
+        return torch.zeros(padding.shape, device=lengths.device).masked_fill_(padding, MASKED)
 
-        def make() -> Tensor:
-            slots = self.slots[block.token : block.token + block.tokens]
-            heads_apart = torch.arange(heads, device=slots.device) * (block.rows * block.longest)
-            return (slots[:, None] + heads_apart).view(-1)
-
-        return self.cached((block.first, heads), make)
-
-    def key_bias(self, block: Block, dtype: torch.dtype) -> Tensor:
-        """0 at a block's tokens and a large negative number at its padding, (rows, 1, longest)."""
-
-        def make() -> Tensor:
-            lengths = self.lengths[block.first : block.first + block.rows]
-            padding = torch.arange(block.longest, device=lengths.device) >= lengths[:, None]
-            bias = torch.zeros(padding.shape, dtype=dtype, device=lengths.device)
-            return bias.masked_fill_(padding, MASKED)[:, None]
-
-        return self.cached((block.first, dtype), make)
+    def _lane(self, block: Block, heads: int, first_only: bool) -> Lane:
+        span = slice(block.token, block.token + block.tokens)
+        count = block.rows * block.longest
+        head = torch.arange(heads, device=self.slots.device)
+        places = (self.slots[span, None] + head * count).view(-1)
+        shape = (heads * block.rows, block.longest)
+        bias = None if block.tokens == count else self.bias(block).repeat(heads, 1)[:, None]
+        if not first_only:
+            return Lane(span, places, shape, span, places, shape, bias)
+        first_span = slice(block.first, block.first + block.rows)
+        row = torch.arange(block.rows, device=self.slots.device)
+        first_places = (row[:, None] + head * block.rows).view(-1)
+        return Lane(span, places, shape, first_span, first_places, (heads * block.rows, 1), bias)
 
 
 def find_boundaries(lengths: NDArray[np.int64], device: torch.device) -> Boundaries:
@@ -87,7 +103,7 @@ def find_boundaries(lengths: NDArray[np.int64], device: torch.device) -> Boundar
 
     Args:
         lengths: tokens of each sequence (B,), ascending, all at least 1.
-        device: where attention will run; copies to a GPU do not block.
+        device: where attention will run; copies to a GPU do not block. There all sequences form one block.
     """
     ends = np.cumsum(lengths)
     starts = ends - lengths
@@ -98,8 +114,9 @@ def find_boundaries(lengths: NDArray[np.int64], device: torch.device) -> Boundar
         starts=to_device(starts, device),
         cumulative=to_device(np.append(starts, ends[-1:]).astype(np.int32), device),
         slots=to_device(slots, device),
-        blocks=blocks,
         lengths=to_device(lengths, device),
+        blocks=blocks,
+        tokens=int(ends[-1]),
         longest=int(lengths[-1]),
     )
 
@@ -118,11 +135,10 @@ def _block(lengths: NDArray[np.int64], starts: NDArray[np.int64], first: int, en
 
 
 def _blocks(lengths: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Block, ...]:
-    """Split where it saves most padding, as long as that is worth a further block."""
+    """Split where it saves most padding, as long as that is worth one more block."""
 
     def split(first: int, end: int) -> list[Block]:
-        longest = lengths[end - 1]
-        saved = np.arange(1, end - first) * (longest**2 - lengths[first : end - 1] ** 2)
+        saved = np.arange(1, end - first) * (lengths[end - 1] ** 2 - lengths[first : end - 1] ** 2)
         if len(saved) == 0 or saved.max() <= BLOCK_COST:
             return [_block(lengths, starts, first, end)]
         middle = first + 1 + int(saved.argmax())

@@ -55,6 +55,14 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
+def token_multiple(precision: str, device: torch.device) -> int:
+    """What flat rows are filled up to a multiple of.
+
+    oneDNN makes a bf16 kernel for every new shape (2 ms, and it stays in memory), so a CPU sees few shapes.
+    """
+    return 32 if device.type == "cpu" and precision == "bf16" else 1
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Highest memory so far in MiB: allocated on a GPU, resident of this process on a CPU."""
     if device.type == "cuda":

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
 from sweeper.training.batches import BatchMaker, sorted_batches
-from sweeper.training.compute import autocast
+from sweeper.training.compute import autocast, token_multiple
 from sweeper.training.forward import Forward, resolve_batching
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
@@ -155,5 +155,6 @@ def evaluate(
     """
     model.to(device)  # type: ignore[arg-type]
     resolved = resolve_batching(model, batching)
-    batches = BatchMaker.for_model(model, table, split, resolved, device)
+    multiple = token_multiple(precision, device)
+    batches = BatchMaker.for_model(model, table, split, resolved, device, multiple)
     return evaluate_on_device(model, batches, kind=loss_kind(loss, model, split.labels), precision=precision).fetch()

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
 from sweeper.training.batches import DROPOUT, BatchMaker, seed_for, train_batches
-from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision
+from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision, token_multiple
 from sweeper.training.dropout import use_cheap_dropout
 from sweeper.training.evaluation import Evaluation, evaluate, evaluate_on_device, loss_kind, predicted, summed_loss
 from sweeper.training.forward import Forward, resolve_batching
@@ -98,8 +98,9 @@ class Training:
         model.to(self.device)  # type: ignore[arg-type]
         if self.device.type == "cpu":
             use_cheap_dropout(model)
-        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device)
-        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device)
+        multiple = token_multiple(self.precision, self.device)
+        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device, multiple)
+        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device, multiple)
         self.validation_labels = validation.labels
         self.validation_predictions: NDArray[Any] = np.zeros(0, dtype=validation.labels.dtype)
         self.optimizer = build_optimizer(

@@ -50,6 +50,7 @@ class PackedModel:
             raise ValueError(f"{type(model).__name__} cannot run on a flat row")
         self.model = model
         self.boundaries: Boundaries | None = None
+        self.length = 0
         self.last_attention: nn.Module | None = None
         self._before = model.config._attn_implementation
         self._handles: list[RemovableHandle] = []
@@ -62,7 +63,7 @@ class PackedModel:
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """Logits (B, outputs), in the batch's order of sentences."""
-        self.boundaries = batch.boundaries
+        self.boundaries, self.length = batch.boundaries, batch.input_ids.shape[1]
         try:
             inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
             logits: Tensor = self.model(**inputs, packed=self).logits
@@ -102,7 +103,7 @@ class PackedModel:
         """(1, B, H) back to its places among (1, T, H), where the stock code expects a row for every token."""
         if self.boundaries is None:
             return None
-        return put_rows(output[0], self.boundaries.starts, len(self.boundaries.slots))[None]
+        return put_rows(output[0], self.boundaries.starts, self.length)[None]
 
     def _keep_first_tokens(self, module: nn.Module, arguments: Any, output: Any) -> Any:
         if self.boundaries is None:
