@@ -1,5 +1,6 @@
 """What a user gets: a quick `--help`, a wheel that holds everything, pins within the ranges, a Makefile that helps."""
 
+import ast
 import os
 import re
 import shutil
@@ -139,3 +140,21 @@ def test_an_old_python_is_refused_before_anything_is_made(tmp_path: Path) -> Non
     assert "needs Python 3.11 or newer" in refused.stderr
     assert "Python 3.9.1" in refused.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_everything_that_is_imported_is_asked_for() -> None:
+    distribution = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "pyyaml"}
+    asked = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    for extra in ("ray", "postgres"):
+        asked |= {
+            canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["optional-dependencies"][extra]
+        }
+    imported: dict[str, str] = {}
+    for path in (REPO / "sweeper").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0]: path.name for name in names}
+    foreign = set(imported) - set(sys.stdlib_module_names) - {"sweeper"}
+    missing = {name: imported[name] for name in foreign if canonicalize_name(distribution.get(name, name)) not in asked}
+    assert missing == {}
