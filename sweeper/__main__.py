@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sweeper import cli
 from sweeper.config import Config, compose, help_text, plain
@@ -98,5 +98,10 @@ def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The installed `sweeper` command."""
     cli.run(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -82,7 +82,7 @@ class Data:
     labels: Annotated[tuple[Text, ...], Several] | None
     unknown_labels: Literal["drop", "error"]
     duplicates: Literal["drop", "keep"]
-    conflicts: Literal["keep_first", "drop"]
+    conflicts: Literal["keep_first", "drop", "keep"]
     overlap: Literal["drop", "keep"]
     max_length: Annotated[int, Rule("3 or more (two mark the ends)", lambda x: x >= 3)]
     split: Split

@@ -52,6 +52,7 @@ def make_card(
     dropped: Mapping[str, int],
     labels: Mapping[str, NDArray[Any]],
     full_lengths: NDArray[np.int32],
+    max_length: int,
     fingerprint: str,
 ) -> dict[str, Any]:
     """Put the card together.
@@ -63,6 +64,7 @@ def make_card(
         dropped: reason → rows, all reasons.
         labels: of each split.
         full_lengths: (rows used,) tokens before truncation.
+        max_length: where texts are cut, at most what the encoder takes.
     """
     names = tuple(meta["labels"])
     return {
@@ -77,7 +79,7 @@ def make_card(
         "classes": len(names),
         "labels": list(names),
         "balance": {name: balance(values, names) for name, values in labels.items()},
-        "tokens": token_figures(full_lengths, settings.max_length),
+        "tokens": token_figures(full_lengths, max_length),
         "settings": settings.plain,
     }
 

@@ -164,11 +164,15 @@ def resolve_repeats(
     """Which rows stay where a text stands more than once; both arguments (rows,), rows in source order.
 
     A text under one label: the first row stays, or all with `duplicates="keep"`. A text under two labels is
-    a conflict: `keep_first` keeps what stands under the first row's label, `drop` keeps none of its rows.
+    a conflict: `keep_first` keeps what stands under the first row's label, `drop` keeps none of its rows,
+    `keep` all (then a duplicate is a text that stood before under the same label).
 
     Returns:
         (rows,) True where the row stays; dropped rows as `duplicates` and `conflicts`.
     """
+    if conflicts == "keep":
+        repeats = _stood_before(hashes, labels) & (duplicates == "drop")
+        return ~repeats, Counter(duplicates=int(repeats.sum()), conflicts=0)
     order = np.argsort(hashes, kind="stable")
     starts = np.ones(len(order), np.bool_)
     starts[1:] = hashes[order][1:] != hashes[order][:-1]
@@ -180,6 +184,16 @@ def resolve_repeats(
     keep = np.empty_like(starts)
     keep[order] = ~(contradicts | repeats)
     return keep, Counter(duplicates=int(repeats.sum()), conflicts=int(contradicts.sum()))
+
+
+def _stood_before(hashes: NDArray[np.uint64], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """(rows,) whether the same text stood before under the same label."""
+    order = np.lexsort((labels, hashes))  # stable: of equal rows the first in the source comes first
+    same = np.zeros(len(order), np.bool_)
+    same[1:] = (hashes[order][1:] == hashes[order][:-1]) & (labels[order][1:] == labels[order][:-1])
+    repeats = np.empty_like(same)
+    repeats[order] = same
+    return repeats
 
 
 def drop_overlap(splits: Mapping[str, Rows], hashes: NDArray[np.uint64]) -> tuple[dict[str, Rows], int]:

@@ -239,5 +239,6 @@ def _write_corpus(
         np.save(aside / f"{name}_rows.npy", tables[name])
         np.save(aside / f"{name}_labels.npy", labels[name])
     used = full_lengths[np.concatenate(list(tables.values()))]
-    card = make_card(settings, store.meta, dropped, labels, used, fingerprint)
+    cut_at = read_json(tokens / "meta.json")["max_length"]
+    card = make_card(settings, store.meta, dropped, labels, used, cut_at, fingerprint)
     write_json(aside / "meta.json", {"rows": store.folder.name, "tokens": tokens.name, "card": card})

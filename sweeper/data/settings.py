@@ -64,7 +64,7 @@ class DataSettings:
         labels: the label order; rows with other labels are unknown.
         unknown_labels: `drop` or `error`.
         duplicates: `drop` or `keep` a text seen before under the same label in the same source split.
-        conflicts: `keep_first` or `drop` where a text has two labels in the same source split.
+        conflicts: `keep_first`, `drop` or `keep` where a text has two labels in the same source split.
         overlap: `drop` or `keep` a text that stands in two splits.
         max_length: tokens a text may have, special tokens included.
     """

@@ -141,14 +141,14 @@ def write_tokens(
 
     Args:
         texts: batches, in the order of the table's rows.
-        max_length: tokens a row may have.
+        max_length: tokens a row may have; an encoder that takes fewer gets what it takes (`meta.json` says so).
         report: called with the rows done so far.
 
     Raises:
-        UserError: the tokenizer cannot be loaded, or takes no texts of `max_length`.
+        UserError: the tokenizer cannot be loaded, or `max_length` leaves no room for a text.
     """
     tokenizer = load_tokenizer(model)
-    _check_length(tokenizer, max_length, model)
+    max_length = _fitting_length(tokenizer, max_length)
     lengths: list[NDArray[np.int64]] = []
     full: list[NDArray[np.int32]] = []
     with (folder / "ids.i32").open("wb") as file:
@@ -163,7 +163,7 @@ def write_tokens(
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64))
     np.save(folder / "full_lengths.npy", np.concatenate(full))
     pad = tokenizer.pad_token_id
-    write_json(folder / "meta.json", {"pad_id": 0 if pad is None else int(pad)})
+    write_json(folder / "meta.json", {"pad_id": 0 if pad is None else int(pad), "max_length": max_length})
 
 
 def _files(folder: Path, model: str) -> list[Path]:
@@ -219,12 +219,11 @@ def _full_lengths(
     return full
 
 
-def _check_length(tokenizer: "PreTrainedTokenizerBase", max_length: int, model: str) -> None:
+def _fitting_length(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> int:
     special = tokenizer.num_special_tokens_to_add()
     if max_length <= special:
         raise UserError(f"data.max_length: got {max_length}; the tokenizer adds {special} special tokens to every text")
-    if max_length > tokenizer.model_max_length:
-        raise UserError(f"data.max_length: got {max_length}; model={model} takes at most {tokenizer.model_max_length}")
+    return int(min(max_length, tokenizer.model_max_length))
 
 
 def _snapshot(model: str) -> Path:

@@ -110,20 +110,20 @@ class Ledger:
                 storage=storage, study_name=name, direction="maximize", load_if_exists=True
             )
 
-    def claim(self, points: Sequence[Point], is_free: Callable[[Point], bool]) -> Point | None:
+    def claim(self, points: Sequence[Point], is_open: Callable[[Point], bool]) -> Point | None:
         """Begin the first of these points that nobody has ended and nobody is training, or None.
 
         Args:
-            is_free: whether no living process holds the point's trial folder.
+            is_open: whether the point's trial folder has no record and no living process holds it. The
+                folder is the truth: a point that Optuna has ended but whose record is gone is begun anew.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
             trials = self._trials()
             for point in points:
                 trial = trials.get(point.key)
-                if trial is None:
-                    self._begin(point)
-                    return point
-                if not trial.state.is_finished() and is_free(point):
+                if trial is None or is_open(point):
+                    if trial is None or trial.state.is_finished():
+                        self._begin(point)
                     return point
         return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper import assets
-from sweeper.data.corpus import Corpus, DataSettings, load_corpus
+from sweeper.data.corpus import Corpus, DataSettings, load_corpus, short_card
 from sweeper.errors import UserError
 from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
 from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
@@ -118,6 +118,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     runs, name, study = Path(config["paths"]["runs"]), config["name"], config["study"]
     check_writable(runs)
     corpus = load_corpus(DataSettings.of(config["data"]), config["model"], runs / "cache", report)
+    report(short_card(corpus.card))
     device = resolve_device(config["train"]["device"])
     precision = resolve_precision(config["train"]["precision"], device)
     model = model_fingerprint(assets.encoder(config["model"]))

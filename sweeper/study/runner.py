@@ -128,13 +128,16 @@ class StudyRunner:
         while self._idle:
             mine = {assignment.point.key for assignment in self._at_work.values()}
             open_points = [p for p in self.prepared.points if p.key not in self.records and p.key not in mine]
-            point = self.ledger.claim(open_points, lambda p: is_free(self._folder(p) / LOCK)) if open_points else None
+            point = self.ledger.claim(open_points, self._is_open) if open_points else None
             if point is None:
                 return
             worker = self._idle.pop()
             self._at_work[worker] = _Assignment(point, self._start_tracking(point))
             self.pool.send(worker, self._task(point))
             self.progress.started(point, worker)
+
+    def _is_open(self, point: Point) -> bool:
+        return not (self._folder(point) / RECORD).exists() and is_free(self._folder(point) / LOCK)
 
     def _task(self, point: Point) -> TrialTask:
         return TrialTask(

@@ -11,6 +11,7 @@ from sweeper.study.record import TrialRecord, rank
 from sweeper.tracked import flat
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
 
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
@@ -27,15 +28,20 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
         records: trials of one data fingerprint.
         winner_key: key of the trial to mark; None marks none.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     ranked = rank(records)
     others = differing(ranked)
     names = headings(others)
-    table = Table(title=None if title is None else Text(title))
+    heading = None if title is None else Text(title, style="bold")
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
-        table.add_column(name, justify="left" if name in ("", "state", "also") else "right")
+        wide = name in ("state", "also")  # the only ones that may be broken into lines: the rest fits 80 columns
+        justify: JustifyMethod = "left" if wide or not name else "right"
+        short = "sec." if name == "seconds" else name.replace(" ", "\n")
+        table.add_column(short, justify=justify, no_wrap=not wide, overflow="fold")
     for record in ranked:
         style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
         row = cells(record, winner_key, others)
@@ -64,7 +70,7 @@ def cells(record: TrialRecord, winner_key: str | None, others: Sequence[str] = (
         WINNER if record.key == winner_key else "",
         f"{lr_of(record):g}",
         str(batch_of(record)),
-        overfitting_text(record),
+        overfitting_text(record).split(" (")[0],  # it is the last epoch, and the column is narrow
         *losses,
         *accuracies,
         f"{record.seconds:.1f}",

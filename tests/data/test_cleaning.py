@@ -112,6 +112,14 @@ def test_of_a_text_under_two_labels_the_first_stays_or_none():
         {"duplicates": 0, "conflicts": 3},
     )
     assert resolve("aaa", [0, 1, 0], duplicates="keep") == ([True, False, True], {"duplicates": 0, "conflicts": 1})
+    assert resolve("abaa", [0, 1, 1, 0], conflicts="keep") == (
+        [True, True, True, False],
+        {"duplicates": 1, "conflicts": 0},
+    )
+    assert resolve("abaa", [0, 1, 1, 0], duplicates="keep", conflicts="keep") == (
+        [True] * 4,
+        {"duplicates": 0, "conflicts": 0},
+    )
 
 
 def test_no_rows_resolve_to_no_rows():

@@ -61,11 +61,15 @@ def test_full_lengths_are_those_without_a_limit_with_and_without_rust_encodings(
         assert tokens._full_lengths(texts, lengths, encodings, tokenizer, 8).tolist() == expected
 
 
-def test_max_length_must_leave_room_and_fit_the_model(tmp_path, tiny_encoder):
+def test_max_length_must_leave_room_for_a_text(tmp_path, tiny_encoder):
     with pytest.raises(UserError, match=r"data\.max_length: got 2; the tokenizer adds 2"):
         write_tokens(tmp_path, [TEXTS], str(tiny_encoder), 2, print)
-    with pytest.raises(UserError, match=r"data\.max_length: got 64; .* takes at most 32"):
-        write_tokens(tmp_path, [TEXTS], str(tiny_encoder), 64, print)
+
+
+def test_texts_are_cut_at_what_the_encoder_takes_where_that_is_less(tmp_path, tiny_encoder):
+    write_tokens(tmp_path, [["좋은 영화 " * 40]], str(tiny_encoder), 64, print)
+    assert TokenTable.open(tmp_path).lengths.tolist() == [32]
+    assert json.loads((tmp_path / "meta.json").read_text())["max_length"] == 32
 
 
 def test_the_bundled_encoder_has_a_tokenizer():

@@ -52,14 +52,14 @@ def test_telling_twice_changes_nothing(ledger, tmp_path):
 def test_a_point_trained_by_another_study_is_told_with_a_note(ledger, tmp_path):
     ledger.tell(POINTS[1], record("b"), note="taken over: already trained")
     assert stored(tmp_path)["b"].user_attrs["note"] == "taken over: already trained"
-    assert ledger.claim([POINTS[1]], lambda p: True) is None
+    assert ledger.claim([POINTS[1]], lambda p: False) is None
 
 
 @pytest.mark.parametrize("state", ["diverged", "failed"])
 def test_a_trial_without_a_score_is_failed_and_not_claimed_again(ledger, tmp_path, state):
     ledger.tell(POINTS[0], record("a", state=state))
     assert stored(tmp_path)["a"].state == TrialState.FAIL
-    assert ledger.claim(POINTS[:1], lambda p: True) is None
+    assert ledger.claim(POINTS[:1], lambda p: False) is None
 
 
 def test_a_journal_line_cut_off_by_a_kill_is_mended(ledger, tmp_path):
@@ -80,6 +80,14 @@ def test_a_kill_between_putting_in_and_asking_loses_no_point(ledger, tmp_path):
     assert len(study.trials) == 2
     assert {key: t.state for key, t in stored(tmp_path).items()} == {"a": TrialState.COMPLETE, "b": TrialState.COMPLETE}
     assert stored(tmp_path)["b"].params["lr"] == 1e-4
+
+
+def test_a_point_that_ended_but_whose_record_is_gone_is_begun_anew(ledger, tmp_path):
+    ledger.tell(POINTS[0], record("a"))
+    assert ledger.claim(POINTS[:1], lambda p: False) is None
+    assert ledger.claim(POINTS[:1], lambda p: True).key == "a"
+    ledger.tell(POINTS[0], record("a", accuracies=(0.1, 0.6, 0.3)))
+    assert stored(tmp_path)["a"].value == 0.6
 
 
 def test_an_unreachable_storage_is_told_without_its_password(tmp_path):
