@@ -6,7 +6,6 @@ the test split itself: what it shows of it, `best` wrote.
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -82,17 +81,15 @@ def make_report(
 
 def _write(path: Path, page: str) -> None:
     """Written aside and renamed: a page that is there is whole."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+    from sweeper.training.checkpoint import write_atomically
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page, encoding="utf-8", errors="replace")
-        aside.replace(path)
+        write_atomically(path, page.encode("utf-8", errors="replace"))
     except OSError as error:
         raise UserError(
             f"--output {path}: cannot be written ({error.strerror}). Free some space or name another file."
         ) from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _facts(evidence: "Evidence") -> dict[str, str]:

@@ -85,8 +85,8 @@ def confusion_matrix(names: Sequence[str], counts: Sequence[Sequence[int]]) -> F
         trace["texttemplate"] = "%{z:.0%}"
     size = 9 if len(names) > 30 else 11
     upright = len(names) > 6 or max(map(len, names)) > WIDE_LABEL
-    x = labelled("predicted", names, size, showgrid=False, tickangle=-90 if upright else 0, constrain="domain")
-    y = labelled("true", names, size, showgrid=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    x = labelled("predicted", names, size, showgrid=False, tickangle=-90 if upright else 0)
+    y = labelled("true", names, size, showgrid=False, autorange="reversed")
     return figure([trace], x, y, 380 if len(names) <= 6 else 560 if len(names) <= 30 else 860)
 
 

@@ -47,7 +47,7 @@ def style(number: int) -> tuple[str, str, str]:
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis in the common look."""
     look = {"gridcolor": GRID, "linecolor": "#888888", "zeroline": False, "automargin": True, "ticks": "outside"}
-    return {"title": {"text": title}, **look, **more}
+    return {"title": {"text": title, "standoff": 12}, **look, **more}
 
 
 def labelled(title: str, names: Sequence[str], size: int = 11, most: int = 120, **more: Any) -> dict[str, Any]:
