@@ -120,7 +120,9 @@ def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> 
     curves = {key: read_curve(trials / key) for key in keys}
     seconds = [epoch.seconds for curve in curves.values() for epoch in curve]
     left = sum(epochs - len(curve) for key, curve in curves.items() if not (trials / key / RECORD).exists())
-    return f", about {duration(left * statistics.median(seconds) / running)} left" if seconds and left and running else ""
+    return (
+        f", about {duration(left * statistics.median(seconds) / running)} left" if seconds and left and running else ""
+    )
 
 
 if __name__ == "__main__":

@@ -19,16 +19,28 @@ RATES = "study.lr=[3e-2,1e-2]"
 def command(module: str, *arguments: str, cwd: Path, **options):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240,
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
         **options,
-    )  # fmt: skip
+    )
 
 
 def overrides(encoder: Path, table: Path) -> list[str]:
     return [
-        "data=table", f"data.path={table}", f"model={encoder}", "study=lr", RATES, "train.batch_size=8", "train.epochs=3",
-        "data.max_length=16", "progress=plain",
-    ]  # fmt: skip
+        "data=table",
+        f"data.path={table}",
+        f"model={encoder}",
+        "study=lr",
+        RATES,
+        "train.batch_size=8",
+        "train.epochs=3",
+        "data.max_length=16",
+        "progress=plain",
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ was left by a dead process and is begun again under the same number. All changes
 file lock, so that two sweeps started together do not begin a point twice.
 """
 
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -186,4 +185,4 @@ def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:
         "reason": record.reason,
         "note": note,
     }
-    return json.loads(json.dumps({name: value for name, value in attributes.items() if value is not None}))
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,7 +1,7 @@
 """From a configuration to a study that can be run: the corpus, the points, and where its files lie.
 
-    runs/<name>/trials/<key>/             one folder a trial, shared by all studies of the experiment
-    runs/<name>/studies/<study>@<id>.json the points of a study, `<id>` the configuration they share
+runs/<name>/trials/<key>/             one folder a trial, shared by all studies of the experiment
+runs/<name>/studies/<study>@<id>.json the points of a study, `<id>` the configuration they share
 """
 
 import errno
@@ -135,9 +135,16 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
         point_config = with_values(config, varied)
         points.append(Point(trial_key(whole(point_config)), varied, point_config))
     prepared = PreparedStudy(
-        name, study["name"], f"{name}/{study['name']}@{shared}", config, corpus, tuple(points), device.type, precision,
+        name,
+        study["name"],
+        f"{name}/{study['name']}@{shared}",
+        config,
+        corpus,
+        tuple(points),
+        device.type,
+        precision,
         runs,
-    )  # fmt: skip
+    )
     _write_study(prepared)
     return prepared
 

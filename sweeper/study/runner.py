@@ -171,9 +171,12 @@ class StudyRunner:
         if assignment is None or event.data.get("key") != assignment.point.key:
             return None
         handlers: Mapping[str, Callable[[_Assignment, Event], None]] = {
-            "step": self._on_step, "epoch": self._on_epoch, "ended": self._on_ended, "busy": self._on_busy,
+            "step": self._on_step,
+            "epoch": self._on_epoch,
+            "ended": self._on_ended,
+            "busy": self._on_busy,
             "error": self._on_error,
-        }  # fmt: skip
+        }
         return handlers[event.kind](assignment, event)
 
     def _on_step(self, assignment: _Assignment, event: Event) -> None:
@@ -296,8 +299,11 @@ def drop_losers(trials: Path, studies: list[list[str]]) -> None:
         trials: folder of the trials' folders.
         studies: for each study, the keys of its trials.
     """
-    records = {key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()}
-    best = {rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)}
+    records = {
+        key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()
+    }
+    best = {
+        rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
+    }
     for key in set(records) - best:
         (trials / key / WEIGHTS).unlink(missing_ok=True)
-

@@ -48,9 +48,7 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
     plan = plan_for(config)
     pool.start(plan)  # the workers' imports take seconds, in which the data is prepared
     prepared = prepare(plain(config), progress.note)
-    ledger = Ledger(
-        open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock")
-    )
+    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock"))
     tracker = make_tracker(config, prepared, progress)
     stack.callback(tracker.close)
     runner = StudyRunner(

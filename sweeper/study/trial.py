@@ -285,10 +285,19 @@ def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
     folder = Path(task.folder)
     with locked(folder / LOCK):
         record = TrialRecord(
-            key=task.key, state="failed", config=task.config, varied=task.varied, data=data,
-            curve=tuple(read_curve(folder)), overfit_epoch=None, overfit_reached=False, threads=task.threads,
-            device=task.device, precision=task.precision, reason=reason,
-        )  # fmt: skip
+            key=task.key,
+            state="failed",
+            config=task.config,
+            varied=task.varied,
+            data=data,
+            curve=tuple(read_curve(folder)),
+            overfit_epoch=None,
+            overfit_reached=False,
+            threads=task.threads,
+            device=task.device,
+            precision=task.precision,
+            reason=reason,
+        )
         record.write(folder)
         StateFiles(folder).clear()
         _drop_weights(folder, keep=set())

@@ -26,16 +26,29 @@ def epoch(number: int, val_loss: float = 1.0, val_accuracy: float | None = 0.5) 
 
 
 def record(
-    key: str = "k1", losses: Sequence[float] = (3.0, 2.0, 2.5), accuracies: Sequence[float | None] = (0.1, 0.2, 0.3),
-    overfit: int | None = 2, state: str = "complete", lr: float = 1e-3, batch_size: int = 64,
-) -> TrialRecord:  # fmt: skip
+    key: str = "k1",
+    losses: Sequence[float] = (3.0, 2.0, 2.5),
+    accuracies: Sequence[float | None] = (0.1, 0.2, 0.3),
+    overfit: int | None = 2,
+    state: str = "complete",
+    lr: float = 1e-3,
+    batch_size: int = 64,
+) -> TrialRecord:
     """A trial that has ended."""
     pairs = zip(losses, accuracies, strict=True)
     return TrialRecord(
-        key=key, state=state, config=CONFIG, varied={"lr": lr, "batch_size": batch_size}, data="d",
+        key=key,
+        state=state,
+        config=CONFIG,
+        varied={"lr": lr, "batch_size": batch_size},
+        data="d",
         curve=tuple(epoch(i, loss, accuracy) for i, (loss, accuracy) in enumerate(pairs, start=1)),
-        overfit_epoch=overfit, overfit_reached=True, threads=1, device="cpu", precision="float32",
-    )  # fmt: skip
+        overfit_epoch=overfit,
+        overfit_reached=True,
+        threads=1,
+        device="cpu",
+        precision="float32",
+    )
 
 
 def point(key: str, lr: float = 1e-3, batch_size: int = 64) -> Point:

@@ -26,9 +26,11 @@ def config(table: Path, *more: str):
 def test_points_are_the_product_of_the_lists(table):
     study = prepare(config(table, "study=grid", "study.lr=[1e-3,1e-4]", "study.batch_size=[4,8]"), lambda _: None)
     assert [dict(p.varied) for p in study.points] == [
-        {"lr": 1e-3, "batch_size": 4}, {"lr": 1e-4, "batch_size": 4},
-        {"lr": 1e-3, "batch_size": 8}, {"lr": 1e-4, "batch_size": 8},
-    ]  # fmt: skip
+        {"lr": 1e-3, "batch_size": 4},
+        {"lr": 1e-4, "batch_size": 4},
+        {"lr": 1e-3, "batch_size": 8},
+        {"lr": 1e-4, "batch_size": 8},
+    ]
     assert study.points[1].config["optimizer"]["lr"] == 1e-4
 
 

@@ -23,22 +23,38 @@ def test_grid_is_the_full_product_without_repeats():
 
 @pytest.mark.parametrize(
     ("section", "key", "value"),
-    [("optimizer", "lr", 1e-4), ("train", "seed", 1), ("train", "epochs", 4), ("overfitting", "patience", 2),
-     ("data", "max_length", 64), ("head", "dropout", 0.3), ("schedule", "warmup", 10)],
-)  # fmt: skip
+    [
+        ("optimizer", "lr", 1e-4),
+        ("train", "seed", 1),
+        ("train", "epochs", 4),
+        ("overfitting", "patience", 2),
+        ("data", "max_length", 64),
+        ("head", "dropout", 0.3),
+        ("schedule", "warmup", 10),
+    ],
+)
 def test_key_changes_with_what_changes_the_result(section, key, value):
     assert trial_key(whole(changed(section, key, value))) != trial_key(whole(CONFIG))
 
 
 def test_key_changes_with_data_model_and_precision():
-    keys = {trial_key(whole(CONFIG)), trial_key(whole(CONFIG, data="e")), trial_key(whole(CONFIG, model="n")),
-            trial_key(whole(CONFIG, precision="bf16"))}  # fmt: skip
+    keys = {
+        trial_key(whole(CONFIG)),
+        trial_key(whole(CONFIG, data="e")),
+        trial_key(whole(CONFIG, model="n")),
+        trial_key(whole(CONFIG, precision="bf16")),
+    }
     assert len(keys) == 4
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value"),
-    [("train", "device", "cuda"), ("train", "keep_weights", "all"), ("data", "path", "b.csv"), ("study", "name", "grid")],
+    [
+        ("train", "device", "cuda"),
+        ("train", "keep_weights", "all"),
+        ("data", "path", "b.csv"),
+        ("study", "name", "grid"),
+    ],
 )
 def test_key_does_not_change_with_where_and_how_it_runs(section, key, value):
     assert trial_key(whole(changed(section, key, value))) == trial_key(whole(CONFIG))

@@ -12,10 +12,18 @@ from sweeper.training.metrics import EpochMetrics
 def record(key: str, lr: float, accuracy: float | None, **changes) -> TrialRecord:
     curve = (EpochMetrics(1, 2.0, 1.5, accuracy, accuracy, accuracy, lr, 1.25, 10.0),)
     values = {
-        "key": key, "state": "complete", "config": {"optimizer": {"lr": lr}, "train": {"batch_size": 64}},
-        "varied": {"lr": lr, "batch_size": 64}, "data": "d", "curve": curve, "overfit_epoch": 1,
-        "overfit_reached": True, "threads": 1, "device": "cpu", "precision": "float32",
-    }  # fmt: skip
+        "key": key,
+        "state": "complete",
+        "config": {"optimizer": {"lr": lr}, "train": {"batch_size": 64}},
+        "varied": {"lr": lr, "batch_size": 64},
+        "data": "d",
+        "curve": curve,
+        "overfit_epoch": 1,
+        "overfit_reached": True,
+        "threads": 1,
+        "device": "cpu",
+        "precision": "float32",
+    }
     return TrialRecord(**(values | changes))
 
 

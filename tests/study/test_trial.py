@@ -25,9 +25,17 @@ class Killed(Exception):
 def study(tmp_path_factory, tiny_encoder, tiny_table):
     runs = tmp_path_factory.mktemp("trial") / "runs"
     overrides = [
-        "data=table", f"data.path={tiny_table}", f"model={tiny_encoder}", f"paths.runs={runs}", "study=single",
-        "optimizer.lr=3e-2", "train.batch_size=8", "train.epochs=4", "train.early_stop.monitor=null", "data.max_length=16",
-    ]  # fmt: skip
+        "data=table",
+        f"data.path={tiny_table}",
+        f"model={tiny_encoder}",
+        f"paths.runs={runs}",
+        "study=single",
+        "optimizer.lr=3e-2",
+        "train.batch_size=8",
+        "train.epochs=4",
+        "train.early_stop.monitor=null",
+        "data.max_length=16",
+    ]
     return prepare(plain(compose(overrides)), lambda _: None)
 
 
@@ -81,7 +89,9 @@ def test_a_finished_trial_leaves_record_curve_weights_and_predictions(task, stud
     assert TrialRecord.read(folder) == record
     assert sha256(folder / WEIGHTS) == record.weights_sha256
     predictions = np.load(folder / PREDICTIONS)
-    assert float(np.mean(predictions == study.corpus.validation.labels)) == pytest.approx(record.at_overfit.val_accuracy)
+    assert float(np.mean(predictions == study.corpus.validation.labels)) == pytest.approx(
+        record.at_overfit.val_accuracy
+    )
     assert {path.name for path in folder.iterdir()} == {RECORD, WEIGHTS, PREDICTIONS, LOCK, START, "curve.jsonl"}
 
 
@@ -166,5 +176,3 @@ def test_a_failed_point_keeps_its_curve_and_reason(task):
 
 def test_a_task_survives_its_json_form(task):
     assert task_from(json.loads(json.dumps(asdict(task)))) == task
-
-

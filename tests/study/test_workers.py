@@ -6,9 +6,7 @@ from sweeper.study.workers import LARGE, Pool, encoder_parameters, plan_workers
 
 
 def plan(workers="auto", threads="auto", parameters=1_000_000, cores=8, gpus=0, trials_per_gpu=1):
-    return plan_workers(
-        workers, threads, parameters=parameters, cores=cores, gpus=gpus, trials_per_gpu=trials_per_gpu
-    )
+    return plan_workers(workers, threads, parameters=parameters, cores=cores, gpus=gpus, trials_per_gpu=trials_per_gpu)
 
 
 def test_small_encoders_run_one_trial_a_core():
@@ -32,7 +30,9 @@ def test_gpus_are_shared_out_one_trial_each_or_several():
 
 
 def test_parameters_are_those_of_the_layers(tmp_path):
-    BertConfig(hidden_size=10, num_hidden_layers=2, intermediate_size=40, num_attention_heads=2).save_pretrained(tmp_path)
+    BertConfig(hidden_size=10, num_hidden_layers=2, intermediate_size=40, num_attention_heads=2).save_pretrained(
+        tmp_path
+    )
     assert encoder_parameters(str(tmp_path)) == 2 * (400 + 800)
     assert encoder_parameters(assets.encoder("ko-mini")) < LARGE
 
