@@ -5,9 +5,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper import cli
-from sweeper.winner.choice import Winner, choose
+
+if TYPE_CHECKING:
+    from sweeper.winner.choice import Winner
 
 DEFAULT = ""  # --export without a folder
 
@@ -19,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         UserError: there is no winner, or it cannot be tested or exported.
     """
     given = _parse(arguments)
+    from sweeper.winner.choice import Winner, choose  # torch: not for --help
+
     best = Winner(choose(Path(given.runs), given.experiment), _note)
     target = _target(given, best.choice.name)
     if target is not None and given.export is not None:
@@ -72,7 +77,7 @@ def _target(given: argparse.Namespace, name: str) -> Path | None:
     return Path(given.export) if given.export else Path(given.exports) / name
 
 
-def _is_export_of(target: Path, best: Winner) -> bool:
+def _is_export_of(target: Path, best: "Winner") -> bool:
     """Whether the folder is an export of this very winner, which need not be made again to be pushed."""
     try:
         key: object = json.loads((target / "winner.json").read_text(encoding="utf-8"))["key"]

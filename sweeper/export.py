@@ -128,6 +128,9 @@ def _write(folder: Path, trained: Trained, corpus: Corpus, files: Mapping[str, s
     tokenizer.save_pretrained(folder)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
+    usual = (folder / "config.json").stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(usual)  # safetensors' files are their owner's alone; a model folder is there to be shared
 
 
 def _check_recorded(trained: Trained, corpus: Corpus, predictions: NDArray[Any] | None) -> None:

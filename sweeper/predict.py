@@ -21,7 +21,6 @@ import numpy as np
 
 from sweeper import cli
 from sweeper.errors import UserError
-from sweeper.inputs import read_texts
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a wrong path do not need
     from numpy.typing import NDArray
@@ -138,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         UserError: a folder, file or column that is not there, or an output that cannot be written.
     """
     given = _parse(arguments)
+    from sweeper.inputs import read_texts
+
     ending = _ending(given.output)
     texts = given.text or read_texts(given.file, given.column, header=not given.no_header)
     classifier = Classifier(Path(given.folder), given.device, given.precision)

@@ -83,7 +83,7 @@ def test_the_winner_is_the_best_at_the_overfitting_point(runs, capsys):
 def test_the_terminal_shows_table_winner_and_test_report(runs, capsys):
     assert call(runs) == 0
     out = capsys.readouterr().out
-    for part in ("★", "overfitting", "Winner: lr=", "macro avg", "Confusion matrix", "기쁨"):
+    for part in ("★", "overfitting", "Winner: lr=", "macro average", "Confusion matrix", "기쁨"):
         assert part in out
 
 

@@ -82,7 +82,7 @@ def test_a_frozen_model_is_one_that_pipelines_load_and_score_alike(classes, tiny
     else:
         np.testing.assert_allclose([one["score"] for one in given], scored.predictions, atol=1e-5)
     assert (tmp_path / "out/README.md").read_text(encoding="utf-8") == "# card 카드"
-    assert (tmp_path / "out/model.safetensors").is_file()
+    assert (tmp_path / "out/model.safetensors").stat().st_mode == (tmp_path / "out/config.json").stat().st_mode
     assert not list(tmp_path.glob(".*"))
 
 

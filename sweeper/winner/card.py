@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.study.record import TrialRecord
-from sweeper.study.table import batch_of, lr_of, markdown_table, overfitting_text
+from sweeper.study.table import batch_of, lr_of, markdown_table
 from sweeper.training.metrics import EpochMetrics
 
 WINNER, CARD, CONFIG = "winner.json", "README.md", "config.yaml"
@@ -115,10 +115,8 @@ def _front(winner: TrialRecord) -> str:
 
 def _what(winner: TrialRecord, card: Mapping[str, Any]) -> str:
     kind = f"one of {card['classes']} labels to a sentence" if card["classes"] else "a number to a sentence"
-    return (
-        f"Gives {kind}. Fine-tuned from `{_base(winner)}`; the weights are those of epoch {winner.overfit_epoch}, "
-        f"the overfitting point ({overfitting_text(winner)})."
-    )
+    point = "the overfitting point" if winner.overfit_reached else "the last one (validation loss never rose)"
+    return f"Gives {kind}. Fine-tuned from `{_base(winner)}`; weights of epoch {winner.overfit_epoch}, {point}."
 
 
 def _base(winner: TrialRecord) -> str:

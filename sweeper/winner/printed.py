@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,8 @@ from sweeper.winner.choice import Winner
 
 MOST_CLASSES = 20  # of a confusion matrix on a terminal
 MOST_CONFUSIONS = 10
+MOST_ROWS = 60  # of the classification report on a terminal
+FIGURES = ("precision", "recall", "f1")
 
 
 def show(best: Winner) -> None:
@@ -32,8 +35,9 @@ def show(best: Winner) -> None:
     line = f"Winner: {winner.name}, overfitting epoch {overfitting_text(winner)}, {figures(at)}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
     for part in report_lines(best.report):
+        console.print()
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
-    console.print(f"Test report, with the surest mistakes: {best.report_file}", markup=False, soft_wrap=True)
+    console.print(f"\nTest report, with the surest mistakes: {best.report_file}", markup=False, soft_wrap=True)
 
 
 def report_lines(report: Mapping[str, Any] | None) -> list[str | Table]:
@@ -48,23 +52,39 @@ def report_lines(report: Mapping[str, Any] | None) -> list[str | Table]:
         for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")
     )
     small = len(report["labels"]) <= MOST_CLASSES
-    return [f"Test: {report['rows']:,} rows, {figures}", report["text"], _matrix(report) if small else _pairs(report)]
+    return [f"Test: {report['rows']:,} rows, {figures}", _classes(report), _matrix(report) if small else _pairs(report)]
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A light table, first column left, the others right; Korean names take two cells a letter, which rich knows."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(Text(name), justify="right" if number else "left")
+    return table
+
+
+def _classes(report: Mapping[str, Any]) -> Table:
+    """scikit-learn's classification report; of very many labels those with the most rows."""
+    table = _table("Classification report", "label", "precision", "recall", "F1", "rows")
+    ranked = sorted(report["classes"], key=lambda one: -one["rows"])[:MOST_ROWS]
+    for one in (one for one in report["classes"] if one in ranked):
+        table.add_row(Text(one["label"]), *(f"{one[name]:.4f}" for name in FIGURES), f"{one['rows']:,}")
+    if len(report["classes"]) > MOST_ROWS:
+        table.add_row(f"… {len(report['classes']) - MOST_ROWS} more labels in the file")
+    macro = (f"{report[f'macro_{name}']:.4f}" for name in FIGURES)
+    table.add_row("macro average", *macro, f"{report['rows']:,}", style="bold")
+    return table
 
 
 def _matrix(report: Mapping[str, Any]) -> Table:
-    table = Table(title="Confusion matrix: truth down, prediction across")
-    table.add_column("")
-    for label in report["labels"]:
-        table.add_column(Text(label), justify="right")
+    table = _table("Confusion matrix: truth down, prediction across", "", *report["labels"])
     for label, row in zip(report["labels"], report["confusion"], strict=True):
         table.add_row(Text(label), *(str(count) for count in row))
     return table
 
 
 def _pairs(report: Mapping[str, Any]) -> Table:
-    table = Table(title=f"Largest confusions of {len(report['labels'])} labels")
-    for name in ("truth", "prediction", "rows"):
-        table.add_column(name, justify="right" if name == "rows" else "left")
+    table = _table(f"Largest confusions of {len(report['labels'])} labels", "truth", "prediction", "rows")
     for truth, guess, rows in largest_confusions(report, MOST_CONFUSIONS):
         table.add_row(Text(truth), Text(guess), str(rows))
     return table
