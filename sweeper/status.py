@@ -88,9 +88,10 @@ def study_table(runs: Path, file: Path) -> "Table":
 
 
 def _row(folder: Path, name: str) -> tuple[str, ...]:
+    from sweeper.study.files import read_curve
     from sweeper.study.locks import holder, is_free
     from sweeper.study.record import RECORD, TrialRecord
-    from sweeper.study.trial import LOCK, START, read_curve
+    from sweeper.study.trial import LOCK, START
 
     if (folder / RECORD).exists():
         record = TrialRecord.read(folder)
@@ -110,10 +111,10 @@ def _loss(curve: "Sequence[EpochMetrics]") -> str:
 
 def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> str:
     """From the median epoch so far; empty where nothing is left or nothing is known."""
+    from sweeper.study.files import read_curve
     from sweeper.study.prepare import trials_folder
     from sweeper.study.progress import duration
     from sweeper.study.record import RECORD
-    from sweeper.study.trial import read_curve
 
     trials = trials_folder(runs, file.parent.parent.name)
     epochs = int(json.loads(file.read_text(encoding="utf-8"))["config"]["train"]["epochs"])

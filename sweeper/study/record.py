@@ -115,3 +115,20 @@ def rank(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         return (-record.score, at.val_loss, at.epoch)
 
     return sorted(records, key=order)
+
+
+def drop_losers(trials: Path, studies: list[list[str]]) -> None:
+    """Remove the weights of every ended trial that is the best of none of the studies it belongs to.
+
+    Args:
+        trials: folder of the trials' folders.
+        studies: for each study, the keys of its trials.
+    """
+    records = {
+        key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()
+    }
+    best = {
+        rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
+    }
+    for key in set(records) - best:
+        (trials / key / WEIGHTS).unlink(missing_ok=True)

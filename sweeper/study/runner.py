@@ -17,7 +17,7 @@ from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
-from sweeper.study.record import RECORD, WEIGHTS, TrialRecord, rank
+from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
 from sweeper.study.trial import LOCK, TrialTask, failed_record
 from sweeper.study.versions import versions
@@ -290,20 +290,3 @@ class StudyRunner:
 
     def _study_tags(self) -> dict[str, str]:
         return {"sweeper.data": self.prepared.corpus.fingerprint, **versions()}
-
-
-def drop_losers(trials: Path, studies: list[list[str]]) -> None:
-    """Remove the weights of every ended trial that is the best of none of the studies it belongs to.
-
-    Args:
-        trials: folder of the trials' folders.
-        studies: for each study, the keys of its trials.
-    """
-    records = {
-        key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()
-    }
-    best = {
-        rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
-    }
-    for key in set(records) - best:
-        (trials / key / WEIGHTS).unlink(missing_ok=True)

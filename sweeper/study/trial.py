@@ -7,22 +7,30 @@ watches: an epoch is handed to `on_epoch`, and tracking, Optuna and the terminal
 """
 
 import json
-import os
-import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sweeper.data.corpus import Corpus
+from sweeper.study.files import (
+    append_epoch,
+    are_whole,
+    drop_candidates,
+    epoch_of,
+    keep_candidate,
+    name_final,
+    read_curve,
+    weights_name,
+    write_curve,
+)
 from sweeper.study.locks import locked
-from sweeper.study.record import CURVE, PREDICTIONS, RECORD, WEIGHTS, State, TrialRecord
-from sweeper.training.checkpoint import StateFiles, save_weights, sha256, write_atomically
+from sweeper.study.record import RECORD, State, TrialRecord
+from sweeper.training.checkpoint import StateFiles, write_atomically
 from sweeper.training.classifier import load_classifier
 from sweeper.training.loop import FitSettings, Training, fit
 from sweeper.training.metrics import EpochMetrics
@@ -87,11 +95,12 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
     for epoch in fit(training):
         curve.append(epoch)
         tracker.update(epoch.val_loss)
-        kept = {**kept, **_keep_candidate(folder, epoch.epoch, tracker, training)}
-        _append(folder, epoch)
-        kept = {name: checksum for name, checksum in kept.items() if _epoch_of(name) in tracker.keep}
+        if epoch.epoch in tracker.keep:
+            kept |= keep_candidate(folder, epoch.epoch, training.model, training.validation_predictions)
+        append_epoch(folder, epoch)
+        kept = {name: checksum for name, checksum in kept.items() if epoch_of(name) in tracker.keep}
         StateFiles(folder).save(epoch.epoch, {"training": training.state_dict(), "kept": kept})
-        _drop_weights(folder, keep=set(kept))
+        drop_candidates(folder, keep=set(kept))
         on_epoch(epoch)
     return _finish(task, folder, curve, tracker, kept, threads, corpus)
 
@@ -150,82 +159,13 @@ def _restore(
         curve, tracker = read_curve(folder)[:done], OverfittingTracker(point["min_delta"], point["patience"])
         for epoch in curve:
             tracker.update(epoch.val_loss)
-        if len(curve) == done and _are_whole(folder, state["kept"]):
+        if len(curve) == done and are_whole(folder, state["kept"]):
             training.load_state_dict(state["training"])
-            _write_curve(folder, curve)
+            write_curve(folder, curve)
             return curve, tracker, state["kept"]
         warnings.warn(f"{folder}: curve or kept weights are damaged; the trial starts again", stacklevel=2)
-    _write_curve(folder, [])
+    write_curve(folder, [])
     return [], OverfittingTracker(point["min_delta"], point["patience"]), {}
-
-
-def _are_whole(folder: Path, kept: Mapping[str, str]) -> bool:
-    return all((folder / name).is_file() and sha256(folder / name) == checksum for name, checksum in kept.items())
-
-
-def read_curve(folder: Path) -> list[EpochMetrics]:
-    """The epochs written so far; a last line cut off by a kill is left out."""
-    try:
-        lines = (folder / CURVE).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    curve = []
-    for line in lines:
-        try:
-            curve.append(EpochMetrics(**json.loads(line)))
-        except (ValueError, TypeError):
-            break
-    return curve
-
-
-def _write_curve(folder: Path, curve: Sequence[EpochMetrics]) -> None:
-    text = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in curve)
-    write_atomically(folder / CURVE, text.encode())
-
-
-def _append(folder: Path, epoch: EpochMetrics) -> None:
-    with (folder / CURVE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(epoch)) + "\n")
-
-
-def _weights(epoch: int) -> str:
-    return f"weights-{epoch:04d}.safetensors"
-
-
-def _predictions(epoch: int) -> str:
-    return f"predictions-{epoch:04d}.npy"
-
-
-def _epoch_of(name: str) -> int:
-    return int(name.split("-")[1].split(".")[0])
-
-
-def _keep_candidate(folder: Path, epoch: int, tracker: OverfittingTracker, training: Training) -> dict[str, str]:
-    """Write what the overfitting point may need, as {file name: sha256}.
-
-    Each epoch has files of its own, so that repeating an epoch never harms those of the one before.
-    """
-    if epoch not in tracker.keep:
-        return {}
-    weights, predictions = _weights(epoch), _predictions(epoch)
-    checksum = save_weights(folder / weights, training.model)
-    write_atomically(folder / predictions, npy(training.validation_predictions))
-    return {weights: checksum, predictions: sha256(folder / predictions)}
-
-
-def npy(array: NDArray[Any]) -> bytes:
-    """The array as the bytes of an `.npy` file."""
-    from io import BytesIO
-
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _drop_weights(folder: Path, keep: set[str]) -> None:
-    for path in [*folder.glob("weights-*.safetensors"), *folder.glob("predictions-*.npy")]:
-        if path.name not in keep:
-            path.unlink(missing_ok=True)
 
 
 def _finish(
@@ -255,25 +195,15 @@ def _finish(
         device=task.device,
         precision=task.precision,
         reason=None if finite else f"loss is not finite in epoch {last.epoch}",
-        weights_sha256=None if point is None else kept[_weights(point.epoch)],
+        weights_sha256=None if point is None else kept[weights_name(point.epoch)],
         tags={"micro_batches": str(task.accumulate)} if task.accumulate > 1 else {},
     )
     if point is not None:
-        _link(folder / _weights(point.epoch), folder / WEIGHTS)
-        _link(folder / _predictions(point.epoch), folder / PREDICTIONS)
+        name_final(folder, point.epoch)
     record.write(folder)
     StateFiles(folder).clear()
-    _drop_weights(folder, keep=set())
+    drop_candidates(folder, keep=set())
     return record
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name, not a move: until the record is written the trial may have to be resumed."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, target)
 
 
 def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
@@ -300,7 +230,7 @@ def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
         )
         record.write(folder)
         StateFiles(folder).clear()
-        _drop_weights(folder, keep=set())
+        drop_candidates(folder, keep=set())
     return record
 
 
