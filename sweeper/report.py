@@ -97,16 +97,18 @@ def _facts(evidence: "Evidence") -> dict[str, str]:
     from sweeper.study.versions import versions
 
     first = evidence.records[0]
-    known = {**versions(), **first.tags}
+    recorded = any(name.startswith("version.") for name in first.tags)
+    known = first.tags if recorded else versions()
     libraries = [f"{name.removeprefix('version.')} {value}" for name, value in known.items() if "version." in name]
+    of = "" if recorded else " of this page"
     return {
         "Page made": datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "Encoder": str(first.config["model"]),
         "Trials": f"{len(evidence.records)} on data {first.data[:12]}",
         "Device": f"{first.device}, {first.precision}, {first.threads} thread(s) a trial",
         "Seed": str(first.config["train"]["seed"]),
-        "Libraries": ", ".join(libraries),
-        "Commit": known.get("git.commit", "not a git checkout"),
+        f"Libraries{of}": ", ".join(libraries),
+        f"Commit{of}": known.get("git.commit", "not a git checkout"),
     }
 
 
