@@ -285,7 +285,7 @@ def _save_for_registry(folder: Path, place: Path) -> None:
     import mlflow.transformers
     from transformers import pipeline
 
-    classifier = pipeline("text-classification", str(folder), device="cpu")
+    classifier = pipeline("text-classification", str(folder.resolve()), device="cpu")  # relative: taken for a hub id
     mlflow.transformers.save_model(classifier, str(place), pip_requirements=["torch", "transformers"])
 
 

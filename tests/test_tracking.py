@@ -363,6 +363,12 @@ def test_an_export_is_registered_once_and_loads_from_the_registry(runs, client, 
     assert (place / "MLmodel").is_file()
 
 
-def test_a_trial_trained_without_tracking_can_be_registered(runs, client, experiment, tmp_path):
+def test_a_trial_trained_without_tracking_can_be_registered_and_nobody_is_asked_about_it(
+    runs, client, experiment, tmp_path, monkeypatch
+):
+    asked: list[object] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: asked.append(where) or [])
     store = MlflowStore(experiment, runs, default_uri(runs))
-    assert store.register("untracked", tiny_export(tmp_path / "export"), "untracked") == "1"
+    assert store.register("untracked", tiny_export(Path("exports/name")), "untracked") == "1"
+    assert asked == []
