@@ -11,7 +11,7 @@ oneDNN's kernel generation (2 ms a shape) than they save.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from sweeper.training.boundaries import Boundaries, Lane
 from sweeper.training.dropout import scaled_mask
 
-varlen_attn: Callable[..., Tensor] | None
+varlen_attn: Callable[..., Any] | None
 try:
     from torch.nn.attention.varlen import varlen_attn as _varlen_attn
 except ImportError:
@@ -45,22 +45,33 @@ def attend(
     Returns:
         (T, heads, size); rows that are no sequence's, and with `first_only` all but first tokens, are not defined.
     """
-    if query.device.type == "cpu":
+    kernel = kernel_for(query.device.type, query.dtype, dropout)
+    if kernel == "blocks":
         queries = take_rows(query, boundaries.starts) if first_only else query
         result: Tensor = _BlockAttention.apply(  # type: ignore[no-untyped-call]
             queries, key, value, boundaries, scale, dropout, first_only
         )
         return put_rows(result, boundaries.starts, len(query)) if first_only else result
-    if varlen_attn is not None and dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
+    if kernel == "varlen":
+        assert varlen_attn is not None
         ends, longest = boundaries.cumulative, boundaries.longest
-        return varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale)
-    return _padded_attention(query, key, value, boundaries, scale, dropout)
+        rows: Tensor = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale)
+        return rows
+    return padded_attention(query, key, value, boundaries, scale, dropout)
 
 
-def _padded_attention(
+def kernel_for(device: str, dtype: torch.dtype, dropout: float) -> Literal["blocks", "varlen", "padded"]:
+    """Which attention serves: `blocks` on a CPU; on a GPU `varlen`, which knows neither dropout nor float32."""
+    if device == "cpu":
+        return "blocks"
+    half = dtype in (torch.bfloat16, torch.float16)
+    return "varlen" if device == "cuda" and varlen_attn is not None and half and dropout == 0.0 else "padded"
+
+
+def padded_attention(
     query: Tensor, key: Tensor, value: Tensor, boundaries: Boundaries, scale: float, dropout: float
 ) -> Tensor:
-    """torch's fused attention on one padded view (accelerators)."""
+    """torch's fused attention on the row as one padded view (accelerators); arguments as `attend`."""
     (_, heads, size), (block,) = query.shape, boundaries.blocks
 
     def pad(rows: Tensor) -> Tensor:
@@ -100,7 +111,7 @@ class _PutRows(torch.autograd.Function):
         return rows.new_zeros(count, *rows.shape[1:]).index_copy_(0, places, rows)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient.index_select(0, ctx.saved_tensors[0]), None, None
 
@@ -135,7 +146,7 @@ class _BlockAttention(torch.autograd.Function):
         first_only: bool,
     ) -> Tensor:
         lanes = boundaries.lanes(key.shape[1], first_only)
-        dtype, result = query.dtype, torch.zeros_like(query, dtype=torch.float32)
+        dtype, result = query.dtype, _unfilled(query.shape, boundaries.tokens)
         query, key, value = query.float(), key.float(), value.float()
         saved: list[Tensor] = []
         with torch.autocast("cpu", enabled=False):
@@ -148,15 +159,16 @@ class _BlockAttention(torch.autograd.Function):
                 _unpad(torch.bmm(weights * mask if dropout else weights, v), lane.query_places, result[lane.query_span])
                 saved += [q, k, v, weights, mask]
         ctx.save_for_backward(*saved)
-        ctx.lanes, ctx.scale, ctx.dropout, ctx.key_shape = lanes, scale, dropout, key.shape
+        ctx.lanes, ctx.scale, ctx.dropout = lanes, scale, dropout
+        ctx.key_shape, ctx.tokens = key.shape, boundaries.tokens
         return result.to(dtype)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         dtype, gradient, saved = gradient.dtype, gradient.float().contiguous(), ctx.saved_tensors
-        to_query = torch.zeros_like(gradient)
-        to_key, to_value = gradient.new_zeros(ctx.key_shape), gradient.new_zeros(ctx.key_shape)
+        to_query = _unfilled(gradient.shape, ctx.tokens)
+        to_key, to_value = _unfilled(ctx.key_shape, ctx.tokens), _unfilled(ctx.key_shape, ctx.tokens)
         for number, lane in enumerate(ctx.lanes):
             q, k, v, weights, mask = saved[5 * number : 5 * number + 5]
             g = _pad(gradient[lane.query_span], lane.query_places, lane.query_shape)
@@ -169,6 +181,13 @@ class _BlockAttention(torch.autograd.Function):
             _unpad(torch.bmm(to_scores, k), lane.query_places, to_query[lane.query_span])
             _unpad(torch.bmm(to_scores.transpose(1, 2), q), lane.key_places, to_key[lane.key_span])
         return to_query.to(dtype), to_key.to(dtype), to_value.to(dtype), None, None, None, None
+
+
+def _unfilled(shape: torch.Size, tokens: int) -> Tensor:
+    """Room for the rows of all sequences' tokens; rows after them are zero."""
+    rows = torch.empty(shape, dtype=torch.float32)
+    rows[tokens:].zero_()
+    return rows
 
 
 def _pad(rows: Tensor, places: Tensor, shape: tuple[int, int]) -> Tensor:

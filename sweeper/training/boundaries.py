@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MASKED = -1e30
-BLOCK_COST = 2_000  # what one more block costs, in padded query x key pairs of a head (measured, 3 to 12 heads)
+BLOCK_COST = 3_000  # what one more block costs, in padded query x key pairs of a head (measured, 3 to 12 heads)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def _flush(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
+    """Checksum of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -6,6 +6,7 @@ back in the split's order, in one transfer.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,10 +35,10 @@ class Evaluation:
 
     loss: float
     probabilities: NDArray[np.float32]
-    predictions: NDArray[np.int64] | NDArray[np.float32]
+    predictions: NDArray[Any]
 
 
-def loss_kind(loss: str, model: PreTrainedModel, labels: NDArray[np.int64] | NDArray[np.float32]) -> str:
+def loss_kind(loss: str, model: PreTrainedModel, labels: NDArray[Any]) -> str:
     """`auto` read off a model's head and the labels: float labels mse, one output bce, else cross-entropy."""
     if loss != "auto":
         return loss
@@ -111,7 +112,7 @@ def evaluate_on_device(
         precision: `float32`, `bf16` or `fp16`.
         on_batch: called after each batch.
     """
-    model.eval()
+    model.train(False)
     device = batches.device
     total = torch.zeros((), dtype=torch.float64, device=device)
     parts: list[Tensor] = []

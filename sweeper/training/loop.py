@@ -183,16 +183,14 @@ class Training:
                     self._on_step(step, total)
         return summed, right
 
-    def _backward(
-        self, forward: Forward, picked: NDArray[np.int64], rows: int, summed: Tensor, right: Tensor
-    ) -> None:
+    def _backward(self, forward: Forward, picked: NDArray[np.int64], rows: int, summed: Tensor, right: Tensor) -> None:
         """Add the gradient of some of a batch's `rows`, and their figures to the epoch's."""
         batch = self.train.make(picked)
         with autocast(self.precision, self.device):
             logits = forward(batch)
         logits = logits.float()
         loss = summed_loss(self.kind, logits, batch.labels)
-        self.scaler.scale(loss / rows).backward()
+        self.scaler.scale(loss / rows).backward()  # type: ignore[no-untyped-call]
         summed += loss.detach()
         if self.kind != "mse":
             right += (predicted(self.kind, logits.detach()) == batch.labels).sum()
@@ -250,14 +248,15 @@ class _Clock:
         self.now = time.perf_counter()
         self.event: torch.cuda.Event | None = None
         if device.type == "cuda":
-            self.event = torch.cuda.Event(enable_timing=True)
+            self.event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             self.event.record()
 
     def seconds_since(self, started: float) -> float:
         """Seconds from a host time to this point; to be called when the device has been waited for."""
         if self.event is None:
             return self.now - started
-        end = torch.cuda.Event(enable_timing=True)
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         end.record()
         end.synchronize()
-        return time.perf_counter() - started - self.event.elapsed_time(end) / 1000
+        after: float = self.event.elapsed_time(end) / 1000
+        return time.perf_counter() - started - after

@@ -9,6 +9,7 @@ epoch, marked not reached. A curve is read up to its first non-finite loss, whic
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def overfitting_point(val_losses: Sequence[float], min_delta: float = 0.0, patie
             break
     if not finite:
         raise ValueError("no epoch has a finite validation loss, so there is no overfitting point")
-    rises = [after - before > min_delta for before, after in zip(finite, finite[1:], strict=False)]
+    rises = [after - before > min_delta for before, after in pairwise(finite)]
     for start in range(len(rises) - patience + 1):
         if all(rises[start : start + patience]):
             return OverfittingPoint(start + 1, reached=True)

@@ -54,10 +54,10 @@ class PackedModel:
         self.last_attention: nn.Module | None = None
         self._before = model.config._attn_implementation
         self._handles: list[RemovableHandle] = []
-        base = model.base_model
-        encoder = base.transformer if model.config.model_type == "distilbert" else base.encoder
+        distilbert = model.config.model_type == "distilbert"
+        encoder = model.base_model.get_submodule("transformer" if distilbert else "encoder")
         if model.config.model_type != "albert":
-            self._trim(encoder.layer[-1])
+            self._trim(encoder.get_submodule(f"layer.{model.config.num_hidden_layers - 1}"))
         self._handles.append(encoder.register_forward_hook(self._keep_first_tokens))
         model.config._attn_implementation = IMPLEMENTATION
 
@@ -81,11 +81,11 @@ class PackedModel:
         """From the last layer's queries on, work on first tokens only."""
         if self.model.config.model_type == "distilbert":
             attention = self.last_attention = layer.get_submodule("attention")
-            narrowed = (attention.get_submodule("q_lin"), attention.get_submodule("out_lin"))
+            narrowed = [attention.get_submodule("q_lin"), attention.get_submodule("out_lin")]
             after = layer.get_submodule("sa_layer_norm")
         else:
             self.last_attention = layer.get_submodule("attention.self")
-            narrowed = (self.last_attention.get_submodule("query"),)
+            narrowed = [self.last_attention.get_submodule("query")]
             after = layer.get_submodule("attention.output")
         for module in narrowed:
             self._handles.append(module.register_forward_pre_hook(self._narrow))
@@ -132,10 +132,10 @@ def _packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return padded
-    rows = [heads.transpose(1, 2)[0] for heads in (query, key, value)]
+    q, k, v = (heads.transpose(1, 2)[0] for heads in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     first_only = module is packed.last_attention
-    return attend(*rows, packed.boundaries, scale, dropout, first_only)[None], None
+    return attend(q, k, v, packed.boundaries, scale, dropout, first_only)[None], None
 
 
 def _packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
