@@ -70,7 +70,8 @@ def make_encoder(folder: Path, shape: Mapping[str, int], seed: int = 0) -> Path:
     for name in TOKENIZER:
         shutil.copyfile(Path(assets.encoder("ko-mini")) / name, folder / name)
     torch.manual_seed(seed)
-    BertModel(BertConfig(vocab_size=len(AutoTokenizer.from_pretrained(folder)), **shape)).save_pretrained(folder)
+    config: Any = {"vocab_size": len(AutoTokenizer.from_pretrained(folder)), **shape}
+    BertModel(BertConfig(**config)).save_pretrained(folder)
     return folder
 
 

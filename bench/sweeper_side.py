@@ -65,7 +65,8 @@ def token_table(rows: Mapping[str, Any], model: str, max_length: int) -> "tuple[
     train, validation = (
         Split(np.arange(first, last), labels[first:last]) for first, last in ((0, trained), (trained, everything))
     )
-    return TokenTable(ids, offsets, int(tokenizer.convert_tokens_to_ids("[PAD]"))), train, validation
+    pad: Any = tokenizer.pad_token_id
+    return TokenTable(ids, offsets, int(pad)), train, validation
 
 
 def study(job: Mapping[str, Any]) -> dict[str, Any]:

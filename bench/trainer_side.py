@@ -88,11 +88,14 @@ def make_trainer(job: Mapping[str, Any], rows: Mapping[str, Any]) -> "Trainer":
     import torch
     from datasets import Dataset
     from transformers import (
-        AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments, logging,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
     )  # fmt: skip
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quieten()
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
     padding = "max_length" if job["padding"] == "max_length" else False
 
@@ -137,6 +140,14 @@ def make_trainer(job: Mapping[str, Any], rows: Mapping[str, Any]) -> "Trainer":
     )
 
 
+def quieten() -> None:
+    """No progress bars and no load reports, which cost time too."""
+    from transformers import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _metrics(predicted: Any) -> dict[str, float]:
     """Accuracy and macro F1, which sweeper works out too."""
     from sweeper.training.metrics import accuracy, macro_f1
@@ -149,12 +160,12 @@ def predict(job: Mapping[str, Any]) -> dict[str, Any]:
     """`pipeline("text-classification")`, loaded before.
 
     Args:
-        job: as `sweeper_side.predict`, and `batch_size` (None: one by one, as in document 1), `first` (at most so many).
+        job: as `sweeper_side.predict`; `batch_size` (None: one by one, as in document 1), `first` (so many at most).
     """
     import torch
-    from transformers import logging, pipeline
+    from transformers import pipeline
 
-    logging.set_verbosity_error()
+    quieten()
     sentences = json.loads(Path(job["sentences"]).read_text(encoding="utf-8"))[: job["first"]]
     dtype = torch.bfloat16 if job["precision"] == "bf16" else torch.float32
     classify: Any = pipeline("text-classification", model=job["model"], device=job["device"], dtype=dtype)
