@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +19,10 @@ from bench.cases import QUICK, Case, Side, Sizes, all_cases
 from bench.child import measure
 from bench.machine import BUSY, cores, describe, load
 from bench.materials import NSMC, check_nsmc
+from bench.publish import RESULTS, write_json
 from bench.results import result_of, rows_of
 from sweeper import cli
 from sweeper.errors import UserError
-
-RESULTS = Path(__file__).parent / "results"
 
 Found = dict[str, list[dict[str, Any]]]
 
@@ -51,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = run_together(together, given.rounds, threads)
             for case in together:
                 results.append(result_of(case, found, {**machine, "load_at_end": load()}, given.precision))
-                _write(results[-1], given.results)
+                if given.results is not None:
+                    write_json(results[-1], given.results / f"{case.name}.json")
     print("\n" + rows_of(results))
     for result in results:
         print(json.dumps(result, ensure_ascii=False))
@@ -108,13 +108,6 @@ def run_together(cases: Sequence[Case], rounds: int | None, threads: int) -> Fou
                 f"{found[name][-1]['seconds']:.2f} s (process {time.monotonic() - started:.0f} s)"
             )
     return found
-
-
-def _write(result: Mapping[str, Any], folder: Path | None) -> None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, ensure_ascii=False, indent=1) + "\n"
-        (folder / f"{result['case']}.json").write_text(text, encoding="utf-8")
 
 
 def _say(text: str) -> None:
