@@ -96,7 +96,7 @@ class _TakeRows(torch.autograd.Function):
         return rows.index_select(0, places)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
         return gradient.new_zeros(ctx.count, *gradient.shape[1:]).index_copy_(0, places, gradient), None
@@ -164,7 +164,7 @@ class _BlockAttention(torch.autograd.Function):
         return result.to(dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         dtype, gradient, saved = gradient.dtype, gradient.float().contiguous(), ctx.saved_tensors
         to_query = _unfilled(gradient.shape, ctx.tokens)

@@ -57,11 +57,11 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def _writing_errors_as_oserror(path: Path) -> Iterator[None]:
-    """The C++ and Rust writers raise errors of their own for a full disk; callers look for OSError."""
+def _as_oserror(path: Path, kind: type[Exception]) -> Iterator[None]:
+    """The C++ and Rust writers raise errors of their own `kind` for a full disk; callers look for OSError."""
     try:
         yield
-    except (SafetensorError, RuntimeError) as error:
+    except kind as error:
         full = shutil.disk_usage(path.parent).free < 1 << 20 or "No space left" in str(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, f"could not write: {error}", str(path)) from error
 
@@ -86,7 +86,7 @@ def save_weights(path: Path, model: nn.Module) -> str:
         OSError: the disk is full or not writable; an older file at `path` is then untouched.
     """
     with _aside(path) as aside:
-        with _writing_errors_as_oserror(path):
+        with _as_oserror(path, SafetensorError):
             save_model(model, str(aside), metadata={"format": "pt"})
         return sha256(aside)
 
@@ -129,7 +129,7 @@ class StateFiles:
         """
         path = self.folder / f"state-{epoch:04d}.pt"
         with _aside(path) as aside:
-            with _writing_errors_as_oserror(path), aside.open("wb") as file:
+            with _as_oserror(path, RuntimeError), aside.open("wb") as file:
                 torch.save(state, file)
             checksum = sha256(aside)
         before = [entry for entry in self._entries() if entry["epoch"] < epoch]

@@ -8,7 +8,6 @@ seeds give equal models. Nothing is printed: what a fresh head misses from its c
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
@@ -119,21 +118,26 @@ def _explained(model: str, source: str) -> Iterator[None]:
 
 
 def _explanation(model: str, source: str, error: Exception) -> str:
-    text: Any = str(error).strip().splitlines() or [type(error).__name__]
-    if Path(source).is_dir():
-        if isinstance(error, OSError):
-            return (
-                f"model={model}: the folder has no encoder in it ({text[0]}); it needs config.json and "
-                "model.safetensors, as `save_pretrained` or a hub download writes them"
-            )
+    found = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    here = Path(source).is_dir()
+    if here and (isinstance(error, OSError) or not (Path(source) / "config.json").is_file()):
         return (
-            f"model={model}: this architecture has no sequence-classification head in transformers ({text[0]}); "
+            f"model={model}: the folder has no encoder in it ({found}); it needs config.json and "
+            "model.safetensors, as `save_pretrained` or a hub download writes them"
+        )
+    if "custom code" in str(error) or "trust_remote_code" in str(error):
+        return (
+            f"model={model}: it needs code of its own, which is never run here; use an encoder that transformers knows"
+        )
+    if here or not isinstance(error, OSError):
+        return (
+            f"model={model}: this architecture has no sequence-classification head in transformers ({found}); "
             "use an encoder such as BERT, RoBERTa, ELECTRA, DistilBERT or ALBERT"
         )
     if source.startswith((".", "/", "~")) or source.count("/") > 1:
         return f"model={model}: there is no such folder; give a folder with config.json and weights, or a hub id"
     return (
-        f"model={model}: neither a folder here nor to be had from the hub ({text[0]}); check the name and the "
+        f"model={model}: neither a folder here nor to be had from the hub ({found}); check the name and the "
         "connection, or give a local folder: model=path/to/folder with config.json, model.safetensors and the "
         "tokenizer's files; model=ko-mini is bundled and needs no network"
     )

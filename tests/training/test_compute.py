@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from sweeper.errors import UserError
+from sweeper.training import compute
+from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision, token_multiple
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def test_auto_device_is_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto").type == resolve_device("cuda").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == resolve_device("cpu") == CPU
+
+
+def test_cuda_without_a_gpu_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"train\.device=cuda.*no GPU.*auto"):
+        resolve_device("cuda")
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16")])
+def test_auto_precision_on_gpus(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", CUDA) == precision
+
+
+@pytest.mark.parametrize(("tiles", "precision"), [(True, "bf16"), (False, "float32")])
+def test_auto_precision_on_cpus(monkeypatch, tiles, precision):
+    monkeypatch.setattr(compute, "_multiplies_bf16", lambda: tiles)
+    assert resolve_precision("auto", CPU) == precision
+
+
+def test_a_precision_that_was_asked_for_stays():
+    assert resolve_precision("float32", CUDA) == "float32"
+    assert resolve_precision("bf16", CPU) == "bf16"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_impossible_precisions_are_refused(precision):
+    with pytest.raises(UserError, match=rf"train\.precision={precision}.*float32"):
+        resolve_precision(precision, CPU)
+
+
+def test_autocast_computes_in_its_precision():
+    layer = torch.nn.Linear(2, 2)
+    for precision, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
+        with autocast(precision, CPU):
+            assert layer(torch.ones(1, 2)).dtype == dtype
+
+
+def test_rows_are_rounded_where_kernels_are_made_for_each_shape():
+    assert token_multiple("bf16", CPU) > 1
+    assert token_multiple("float32", CPU) == 1
+
+
+def test_peak_memory_is_that_of_a_process_with_torch():
+    assert 50 < peak_memory_mb(CPU) < 100_000
