@@ -3,18 +3,20 @@
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from sweeper import cli
-from sweeper.config import Config, compose, help_text, plain
+from sweeper.config import Config, compose, from_plain, help_text, plain
+from sweeper.errors import UserError
 
 if TYPE_CHECKING:  # imported when needed, so that --help and a mistyped key answer at once
     from rich.console import Console
 
     from sweeper.study.runner import StudyResult
 
-SHOW_CONFIG = "--cfg"
+SHOW_CONFIG, FROZEN = "--cfg", "--config"
 HELP = ("-h", "--help", "help")
 
 
@@ -28,10 +30,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(argument in HELP for argument in overrides):
         print(help_text())
         return 0
-    configs = [compose(chosen) for chosen in studies_of([o for o in overrides if o != SHOW_CONFIG])]
-    if SHOW_CONFIG in overrides:
-        return show(configs)
-    return run(configs)
+    chosen = [override for override in overrides if override != SHOW_CONFIG]
+    configs = frozen(chosen) if FROZEN in chosen else [compose(study) for study in studies_of(chosen)]
+    return show(configs) if SHOW_CONFIG in overrides else run(configs)
+
+
+def frozen(arguments: Sequence[str]) -> list[Config]:
+    """The configuration of a frozen winner: `--config exports/NAME/config.yaml`.
+
+    Raises:
+        UserError: the file cannot be read, or holds no configuration; or other arguments are given.
+    """
+    import yaml
+
+    if len(arguments) != 2 or arguments[0] != FROZEN:
+        raise UserError(
+            f"{FROZEN} takes the file of a frozen winner and nothing else: {FROZEN} exports/NAME/config.yaml"
+        )
+    try:
+        values = yaml.safe_load(Path(arguments[1]).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{FROZEN} {arguments[1]}: cannot be read ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{FROZEN} {arguments[1]}: holds no configuration; expected keys such as `model` and `data`")
+    return [from_plain(values)]
 
 
 def studies_of(overrides: Sequence[str]) -> list[list[str]]:

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     best = Winner(choose(Path(given.runs), given.experiment), _note)
     target = _target(given, best.choice.name)
-    if target is not None and given.export is not None:
+    frozen = target is not None and _is_export_of(target, best)
+    if target is not None and not frozen:
         from sweeper.export import check_target
 
         check_target(target)  # before the test split is read
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sweeper.winner.printed import show
 
         show(best)
-    if target is not None and (given.export is not None or not _is_export_of(target, best)):
+    if target is not None and frozen:
+        _note(f"{target} already holds this winner")
+    elif target is not None:
         best.export(target)
         _note(f"Exported to {target}")
     if target is not None and given.push:
@@ -78,7 +81,7 @@ def _target(given: argparse.Namespace, name: str) -> Path | None:
 
 
 def _is_export_of(target: Path, best: "Winner") -> bool:
-    """Whether the folder is an export of this very winner, which need not be made again to be pushed."""
+    """Whether the folder is an export of this very winner, which need not be made again."""
     try:
         key: object = json.loads((target / "winner.json").read_text(encoding="utf-8"))["key"]
     except (OSError, ValueError, KeyError):

@@ -107,7 +107,7 @@ def load_frozen(folder: Path) -> PreTrainedModel:
 
 def labels_of(model: PreTrainedModel) -> tuple[str, ...]:
     """A classifier's label names by class id (one generic name for a regression)."""
-    names: dict[int, str] = dict(model.config.id2label or {})  # type: ignore[arg-type]
+    names = {int(number): str(name) for number, name in (model.config.id2label or {}).items()}
     return tuple(names[number] for number in sorted(names))
 
 

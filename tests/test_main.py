@@ -120,9 +120,14 @@ def test_the_winner_is_frozen_as_a_folder_that_a_pipeline_loads(swept, tiny_tabl
     exported = command("sweeper.best", "--export", "frozen", cwd=folder)
     assert exported.returncode == 0, exported.stderr
     winner = json.loads((folder / "frozen" / "winner.json").read_text(encoding="utf-8"))
-    assert winner["overfit_epoch"] == max(records(folder), key=lambda record: record.score).overfit_epoch
+    best = max(records(folder), key=lambda record: record.score)
+    assert winner["overfitting"] == {"epoch": best.overfit_epoch, "reached": best.overfit_reached}
+    assert winner["at_overfitting_point"]["val_accuracy"] == best.score
     answer = pipeline("text-classification", str(folder / "frozen"))("기쁜")
     assert answer[0]["label"] in {"기쁨", "슬픔", "보통"}
+    assert command("sweeper.best", "--export", "frozen", cwd=folder).returncode == 0  # again: it is there already
+    retrained = command("sweeper", "--config", "frozen/config.yaml", cwd=folder)
+    assert "taken over" in retrained.stdout, retrained.stderr
     predicted = command("sweeper.predict", "frozen", "--text", "기쁜", "--top-k", "1", cwd=folder)
     assert answer[0]["label"] in predicted.stdout
 
@@ -147,6 +152,8 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_undisturbed(swept, tmp_path, tiny
         (["data=table", "data.path=absent.csv"], ["absent.csv"]),
         (["nonsense=1"], ["nonsense"]),
         (["study=nonsense"], ["nonsense", "grid"]),
+        (["--config", "absent.yaml"], ["absent.yaml"]),
+        (["--config", "a.yaml", "train.epochs=3"], ["nothing else"]),
     ],
 )
 def test_a_users_mistake_is_told_without_a_traceback(arguments, words, tmp_path):
