@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sweeper.study.record import CURVE, PREDICTIONS, WEIGHTS
-from sweeper.training.checkpoint import save_weights, sha256, write_atomically
+from sweeper.training.checkpoint import ASIDE, save_weights, sha256, write_atomically
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -45,9 +45,11 @@ def write_curve(folder: Path, curve: Sequence[EpochMetrics]) -> None:
 
 
 def append_epoch(folder: Path, epoch: EpochMetrics) -> None:
-    """Add one line; the resume state written after it makes it count."""
+    """Add one line and flush it to the disk; the resume state written after it makes it count."""
     with (folder / CURVE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(epoch)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def are_whole(folder: Path, kept: Mapping[str, str]) -> bool:
@@ -91,10 +93,27 @@ def drop_candidates(folder: Path, keep: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what a killed process was writing; only for whoever holds the trial's lock."""
+    for path in folder.glob(f".*{ASIDE}"):
+        path.unlink(missing_ok=True)
+
+
+def discard_state(folder: Path, epoch: int) -> None:
+    """Remove a resume state whose curve or weights are damaged, so that the one before is the latest."""
+    (folder / f"state-{epoch:04d}.pt").unlink(missing_ok=True)
+
+
 def name_final(folder: Path, epoch: int) -> None:
     """Give the overfitting epoch's files their lasting names."""
     _link(folder / weights_name(epoch), folder / WEIGHTS)
     _link(folder / predictions_name(epoch), folder / PREDICTIONS)
+
+
+def drop_final(folder: Path) -> None:
+    """Remove files of a lasting name that a trial got on its way to an end that it did not reach."""
+    for name in (WEIGHTS, PREDICTIONS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -65,9 +65,9 @@ class PreparedStudy:
         """`lr=2e-05 bs=64`."""
         return trial_name(point.varied)
 
-    def studies_of(self, key: str) -> list[list[str]]:
-        """The trial keys of every study of this experiment that the trial belongs to."""
-        return [keys for keys in read_studies(self.runs, self.name).values() if key in keys]
+    def studies(self) -> list[list[str]]:
+        """The trial keys of every study of this experiment."""
+        return list(read_studies(self.runs, self.name).values())
 
 
 def trials_folder(runs: Path, name: str) -> Path:
@@ -96,13 +96,27 @@ def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another sweep may probe at the same time
     except OSError as error:
         full = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
         raise UserError(
             f"paths.runs={folder}: cannot write there ({full}). Free some space, or set paths.runs to a folder that "
             "you may write to."
         ) from None
+
+
+def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None:
+    """Remove records and lists of studies that cannot be read; what they told is found out again."""
+    for path in [*trials_folder(runs, name).glob(f"*/{RECORD}"), *studies_folder(runs, name).glob("*.json")]:
+        try:
+            TrialRecord.read(path.parent) if path.name == RECORD else json.loads(path.read_text(encoding="utf-8"))[
+                "trials"
+            ]
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, KeyError):
+            path.unlink(missing_ok=True)
+            report(f"{path} is damaged and was removed; it is made again")
 
 
 def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> PreparedStudy:
@@ -117,6 +131,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     """
     runs, name, study = Path(config["paths"]["runs"]), config["name"], config["study"]
     check_writable(runs)
+    remove_damaged(runs, name, report)
     corpus = load_corpus(DataSettings.of(config["data"]), config["model"], runs / "cache", report)
     report(short_card(corpus.card))
     device = resolve_device(config["train"]["device"])

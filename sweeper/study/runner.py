@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeper.curves import trial_figure
+from sweeper.curves import curve_html
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
@@ -176,6 +176,7 @@ class StudyRunner:
             "ended": self._on_ended,
             "busy": self._on_busy,
             "error": self._on_error,
+            "note": self._on_note,
         }
         return handlers[event.kind](assignment, event)
 
@@ -213,6 +214,10 @@ class StudyRunner:
         self._release(event.worker)
         self._failed(assignment, reason)
 
+    def _on_note(self, assignment: _Assignment, event: Event) -> None:
+        """Something is wrong that the trial itself has mended, such as a damaged file."""
+        self.progress.note(f"{self.prepared.trial_name(assignment.point)}: {event.data['text']}")
+
     def _halve(self, point: Point) -> None:
         """Smaller micro-batches of the same effective batch."""
         now = self._micro_batches.get(point.key, 1)
@@ -236,6 +241,8 @@ class StudyRunner:
 
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
+        if (self._folder(point) / RECORD).exists():  # it died with everything done but said
+            return self._finish(point, TrialRecord.read(self._folder(point)), assignment.run)
         failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
         if failures <= self.retries:
             name = self.prepared.trial_name(point)
@@ -257,7 +264,7 @@ class StudyRunner:
         self.progress.ended(point, record, note)
         self._finish_tracking(record, run, note)
         if not self.keep_all:
-            drop_losers(self.prepared.trials, self.prepared.studies_of(point.key))
+            drop_losers(self.prepared.trials, self.prepared.studies())
 
     def _start_tracking(self, point: Point) -> Run:
         name = self.prepared.trial_name(point)
@@ -266,8 +273,7 @@ class StudyRunner:
     def _finish_tracking(self, record: TrialRecord, run: Run, note: str | None) -> None:
         def figure() -> str:
             title = f"{self.prepared.name} · {record.name}"
-            drawn = trial_figure(record.curve, record.overfit_epoch, record.overfit_reached, title)
-            return str(drawn.to_html(include_plotlyjs=True, full_html=True))
+            return curve_html(record.curve, record.overfit_epoch, record.overfit_reached, title)
 
         tags = {
             "sweeper.overfit_epoch": str(record.overfit_epoch),

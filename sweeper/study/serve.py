@@ -13,10 +13,14 @@ import sys
 import threading
 import time
 import traceback
+import warnings
+from pathlib import Path
 from typing import Any, TextIO
 
 STEP_EVENTS_A_SECOND = 4
 FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+OURS = Path(__file__).resolve().parents[1]  # warnings of ours are for people, those of libraries are not
 
 
 def main() -> None:
@@ -68,6 +72,13 @@ def _serve(plain: dict[str, Any], events: TextIO) -> None:
             last = now
             _send(events, event="step", key=key, step=step, steps=steps)
 
+    def on_warning(message: Warning | str, category: type[Warning], filename: str, *where: Any, **more: Any) -> None:
+        if Path(filename).is_relative_to(OURS):
+            _send(events, event="note", key=key, text=str(message))
+        else:
+            print(warnings.formatwarning(message, category, filename, *where[:1]), file=sys.stderr)
+
+    warnings.showwarning = on_warning
     try:
         run_trial(task_from(plain), lambda epoch: _send(events, event="epoch", key=key, epoch=asdict(epoch)), on_step)
         _send(events, event="ended", key=key)

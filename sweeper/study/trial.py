@@ -8,7 +8,7 @@ watches: an epoch is handed to `on_epoch`, and tracking, Optuna and the terminal
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,20 @@ from sweeper.data.corpus import Corpus
 from sweeper.study.files import (
     append_epoch,
     are_whole,
+    discard_state,
     drop_candidates,
+    drop_final,
     epoch_of,
     keep_candidate,
     name_final,
     read_curve,
+    remove_half_written,
     weights_name,
     write_curve,
 )
 from sweeper.study.locks import locked
 from sweeper.study.record import RECORD, State, TrialRecord
+from sweeper.study.versions import versions
 from sweeper.training.checkpoint import StateFiles, write_atomically
 from sweeper.training.classifier import load_classifier
 from sweeper.training.loop import FitSettings, Training, fit
@@ -38,6 +42,8 @@ from sweeper.training.overfitting import OverfittingTracker
 
 LOCK = "lock"
 START = "trial.json"  # how the trial was first computed; a resumed trial keeps it
+
+A_LOOK = 0.2  # seconds; whoever looks whether the trial is free holds its lock for an instant
 
 OnEpoch = Callable[[EpochMetrics], None]
 OnStep = Callable[[int, int], None]
@@ -78,7 +84,8 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None)
         OSError: the disk is full or not writable; what was there stays.
     """
     folder = Path(task.folder)
-    with locked(folder / LOCK):
+    with locked(folder / LOCK, wait=A_LOOK):
+        remove_half_written(folder)
         if (folder / RECORD).exists():
             return TrialRecord.read(folder)
         return _train(task, folder, on_epoch, on_step)
@@ -92,7 +99,8 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
     curve, tracker, kept = _restore(folder, training, task.config["overfitting"])
     for epoch in curve:
         on_epoch(epoch)
-    for epoch in fit(training):
+    saved = set(kept)
+    for epoch in fit(training) if _is_finite(curve) else ():
         curve.append(epoch)
         tracker.update(epoch.val_loss)
         if epoch.epoch in tracker.keep:
@@ -100,9 +108,15 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
         append_epoch(folder, epoch)
         kept = {name: checksum for name, checksum in kept.items() if epoch_of(name) in tracker.keep}
         StateFiles(folder).save(epoch.epoch, {"training": training.state_dict(), "kept": kept})
-        drop_candidates(folder, keep=set(kept))
+        drop_candidates(folder, keep=saved | set(kept))  # those of the state before stay as long as it stays
+        saved = set(kept)
         on_epoch(epoch)
     return _finish(task, folder, curve, tracker, kept, threads, corpus)
+
+
+def _is_finite(curve: Sequence[EpochMetrics]) -> bool:
+    """Whether there is anything to go on with: a trial that has diverged may have been cut off before its record."""
+    return not curve or bool(np.isfinite([curve[-1].train_loss, curve[-1].val_loss]).all())
 
 
 def _training(task: TrialTask, corpus: Corpus, on_step: OnStep | None) -> Training:
@@ -153,8 +167,8 @@ def _restore(
     folder: Path, training: Training, point: Mapping[str, Any]
 ) -> tuple[list[EpochMetrics], OverfittingTracker, dict[str, str]]:
     """Bring curve, tracker and training to the last epoch that is safe on disk, or to the very start."""
-    found = StateFiles(folder).latest()
-    if found is not None:
+    states = StateFiles(folder)
+    while (found := states.latest()) is not None:
         done, state = found
         curve, tracker = read_curve(folder)[:done], OverfittingTracker(point["min_delta"], point["patience"])
         for epoch in curve:
@@ -163,7 +177,11 @@ def _restore(
             training.load_state_dict(state["training"])
             write_curve(folder, curve)
             return curve, tracker, state["kept"]
-        warnings.warn(f"{folder}: curve or kept weights are damaged; the trial starts again", stacklevel=2)
+        warnings.warn(
+            f"{folder}: the curve or kept weights of epoch {done} are damaged; going back to the epoch before",
+            stacklevel=2,
+        )
+        discard_state(folder, done)
     write_curve(folder, [])
     return [], OverfittingTracker(point["min_delta"], point["patience"]), {}
 
@@ -178,8 +196,7 @@ def _finish(
     corpus: Corpus,
 ) -> TrialRecord:
     """Name the state, give the overfitting epoch's files their lasting names, write the record, clear up."""
-    last = curve[-1]
-    finite = bool(np.isfinite([last.train_loss, last.val_loss]).all())
+    last, finite = curve[-1], _is_finite(curve)
     state: State = "complete" if finite else "diverged"
     point = tracker.point if tracker.keep else None
     record = TrialRecord(
@@ -196,7 +213,7 @@ def _finish(
         precision=task.precision,
         reason=None if finite else f"loss is not finite in epoch {last.epoch}",
         weights_sha256=None if point is None else kept[weights_name(point.epoch)],
-        tags={"micro_batches": str(task.accumulate)} if task.accumulate > 1 else {},
+        tags=versions() | ({"micro_batches": str(task.accumulate)} if task.accumulate > 1 else {}),
     )
     if point is not None:
         name_final(folder, point.epoch)
@@ -209,11 +226,16 @@ def _finish(
 def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
     """Write and give the record of a point that cannot be finished, with the curve it had.
 
+    A trial that has a record keeps it: its worker may have died with everything done but said.
+
     Raises:
         Busy: another process trains this trial at this moment.
     """
     folder = Path(task.folder)
-    with locked(folder / LOCK):
+    with locked(folder / LOCK, wait=A_LOOK):
+        remove_half_written(folder)
+        if (folder / RECORD).exists():
+            return TrialRecord.read(folder)
         record = TrialRecord(
             key=task.key,
             state="failed",
@@ -231,6 +253,7 @@ def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
         record.write(folder)
         StateFiles(folder).clear()
         drop_candidates(folder, keep=set())
+        drop_final(folder)
     return record
 
 

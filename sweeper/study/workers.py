@@ -79,7 +79,7 @@ def encoder_parameters(model: str) -> int:
 
 @dataclass(frozen=True)
 class Event:
-    """Something a worker said: `ready`, `step`, `epoch`, `ended`, `busy`, `error`, or `exit` when it is gone."""
+    """Something a worker said: `ready`, `step`, `epoch`, `note`, `ended`, `busy`, `error`; `exit` when it is gone."""
 
     worker: int
     kind: str
@@ -163,7 +163,10 @@ class Pool:
     def _listen(self, index: int, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError:  # killed while it spoke
+                continue
             self.events.put(Event(index, event.pop("event"), event))
         self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))
 
