@@ -9,7 +9,8 @@ file lock, so that two sweeps started together do not begin a point twice.
 
 import math
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
 KEY, VARIED = "key", "varied"
+STORAGE_LOCK = "storage.lock"
 LOCK_SECONDS = 120.0
 
 OPTUNA_STATES = {
@@ -84,13 +86,19 @@ def open_storage(url: str | None, runs: Path) -> Any:
         lock: Any = _KernelLock(journal)
         return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
     try:
-        return optuna.storages.get_storage(url)
+        with locked(runs / STORAGE_LOCK, wait=LOCK_SECONDS):  # two that make the tables at once would both fail
+            return optuna.storages.get_storage(with_driver(url))
     except Exception as error:
         scheme = url.split("://", 1)[0]
         raise UserError(
             f"storage: the {scheme} storage cannot be opened ({type(error).__name__}). Check that the server runs, "
             "that the URL is right and that its driver is installed (PostgreSQL: pip install 'sweeper[postgres]')."
         ) from None
+
+
+def with_driver(url: str) -> str:
+    """`postgresql://` with the driver that `sweeper[postgres]` installs; other URLs as they are."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 class Ledger:
@@ -123,11 +131,17 @@ class Ledger:
                 if trial is None or is_open(point):
                     if trial is None or trial.state.is_finished():
                         self._begin(point)
+                    elif len(trial.params) < len(point.varied):
+                        self._suggest(Trial(self._study, trial._trial_id), point.varied)
                     return point
         return None
 
     def report(self, point: Point, epoch: EpochMetrics) -> None:
         """Add an epoch's validation accuracy (regression: minus the loss), for Optuna's dashboard and pruners."""
+        with locked(self._lock, wait=LOCK_SECONDS):
+            self._report(point, epoch)
+
+    def _report(self, point: Point, epoch: EpochMetrics) -> None:
         trial = self._trials().get(point.key)
         value = epoch.val_accuracy if epoch.val_accuracy is not None else -epoch.val_loss
         if trial is None or trial.state.is_finished() or epoch.epoch in trial.intermediate_values:
@@ -147,13 +161,14 @@ class Ledger:
                 return
             number = trial.number if trial is not None else self._begin(point)
             live = Trial(self._study, self._trials()[point.key]._trial_id)
+            self._suggest(live, point.varied)
             for name, value in _attributes(record, note).items():
                 live.set_user_attr(name, value)
-        for epoch in record.curve:
-            self.report(point, epoch)
-        state = OPTUNA_STATES[record.state]
-        value = record.score if state == TrialState.COMPLETE else None
-        self._study.tell(number, values=value, state=state, skip_if_finished=True)
+            for epoch in record.curve:
+                self._report(point, epoch)
+            state = OPTUNA_STATES[record.state]
+            value = record.score if state == TrialState.COMPLETE else None
+            self._study.tell(number, values=value, state=state, skip_if_finished=True)
 
     def _trials(self) -> dict[str, FrozenTrial]:
         """The trials begun or ended, by the key of their point."""
@@ -167,11 +182,14 @@ class Ledger:
             self._study.enqueue_trial(dict(point.varied), user_attrs={KEY: point.key, VARIED: dict(point.varied)})
         while True:  # a killed process may have left others waiting: they become RUNNING, to be claimed
             trial = self._study.ask()
-            varied = trial.user_attrs.get(VARIED, point.varied)
-            trial.suggest_float("lr", min(1e-7, varied["lr"]), max(1.0, varied["lr"]), log=True)
-            trial.suggest_int("batch_size", 1, max(4096, varied["batch_size"]))
+            self._suggest(trial, trial.user_attrs.get(VARIED, point.varied))
             if trial.user_attrs.get(KEY) == point.key:
                 return int(trial.number)
+
+    def _suggest(self, trial: Trial, varied: Mapping[str, float | int]) -> None:
+        """Make the point's values the trial's parameters; those it has stay. A kill may have left it without."""
+        trial.suggest_float("lr", min(1e-7, varied["lr"]), max(1.0, varied["lr"]), log=True)
+        trial.suggest_int("batch_size", 1, max(4096, int(varied["batch_size"])))
 
 
 def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:
