@@ -27,10 +27,15 @@ class Outbox:
         hopeless: says of an error that repeating will not help.
         notice: told when delivery falls behind (once each time), works again, or drops an operation; the
             second argument is the error, None for "again". Called on the outbox's thread.
+        patient: an operation that takes its time is waited for at the end as long as it has not failed. For
+            what is on this machine: it may be slow, but it is never away.
     """
 
     def __init__(
-        self, hopeless: Callable[[Exception], bool], notice: Callable[[Trouble, Exception | None], None]
+        self,
+        hopeless: Callable[[Exception], bool],
+        notice: Callable[[Trouble, Exception | None], None],
+        patient: bool = False,
     ) -> None:
         self._hopeless = hopeless
         self._notice = notice
@@ -39,6 +44,7 @@ class Outbox:
         self._thread: threading.Thread | None = None
         self._progress = time.monotonic()
         self._dropped = 0
+        self._patient, self._failing = patient, False
 
     def put(self, operation: Operation) -> None:
         """Queue an operation and return at once. Starts the thread at first use."""
@@ -66,7 +72,8 @@ class Outbox:
         start = time.monotonic()
         while self._thread is not None and self._thread.is_alive():
             now = time.monotonic()
-            if now - max(self._progress, start) > timeout or now - start > at_most:
+            idle = 0.0 if self._patient and not self._failing else now - max(self._progress, start)
+            if idle > timeout or now - start > at_most:
                 return False
             self._thread.join(0.02)
         return self._dropped == 0
@@ -82,6 +89,7 @@ class Outbox:
             try:
                 operation()
             except Exception as error:
+                self._failing = True
                 refused += self._hopeless(error)
                 if refused == TRIES_OF_THE_HOPELESS:
                     self._dropped += 1
@@ -90,6 +98,7 @@ class Outbox:
                     behind = True
                     self._notice("behind", error)
             else:
+                self._failing = False
                 return self._notice("again", None) if behind else None
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

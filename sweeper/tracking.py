@@ -67,7 +67,7 @@ class MlflowTracker:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused = False
-        self._outbox = Outbox(hopeless=_is_hopeless, notice=self._notice)
+        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._store.uri.startswith("sqlite"))
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
         """See `Tracker.study`."""
@@ -107,8 +107,8 @@ class MlflowTracker:
         self._outbox.put(lambda: self._store.finish(run, STATUS[state], at_overfit, told, figure, files))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """See `Tracker.close`. Waits longer than `timeout` seconds only while the server takes what it is given."""
-        return self._outbox.close(timeout, at_most=60.0)
+        """See `Tracker.close`. Waits longer, up to twelve times `timeout`, while the server takes what it is given."""
+        return self._outbox.close(timeout, at_most=12 * timeout)
 
     def _notice(self, trouble: Trouble, error: Exception | None) -> None:
         """One line for each outage, and for the first entry that is refused."""

@@ -3,7 +3,7 @@
 The command line and the Python interface both come through here; neither knows about pools and ledgers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_wo
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
 from sweeper.training.loop import resolve_device
+
+PATIENCE, HASTE = 5.0, 1.0  # seconds for a tracking server that does not answer; a scheduler kills after 30
 
 
 def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult]:
@@ -50,7 +52,7 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
     prepared = prepare(plain(config), progress.note)
     ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock"))
     tracker = make_tracker(config, prepared, progress)
-    stack.callback(tracker.close)
+    stack.push(_closing(tracker, progress))
     runner = StudyRunner(
         prepared,
         ledger,
@@ -62,6 +64,16 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
         keep_all=config.train.keep_weights == "all",
     )
     return runner.run()
+
+
+def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:
+    """Deliver what is left to tracking, hastily where the sweep is being stopped; say so if something stays."""
+
+    def close(kind: type[BaseException] | None, *_: object) -> None:
+        if not tracker.close(PATIENCE if kind is None else HASTE):
+            progress.note("tracking: some of it was not delivered; the same command again delivers it.")
+
+    return close
 
 
 def plan_for(config: Config) -> Plan:
