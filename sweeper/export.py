@@ -60,7 +60,7 @@ class Trained:
 def test_report(trained: Trained, corpus: Corpus) -> dict[str, Any] | None:
     """Score the test split: JSON-able figures and the most confident mistakes; None where there is no test row.
 
-    To be asked for once, for the winner: whoever calls keeps the answer (DESIGN.md contract 6).
+    To be asked for once, for the winner: whoever calls keeps the answer (CONTRIBUTING.md contract 6).
     """
     if not len(corpus.test.rows):
         return None

@@ -1,4 +1,4 @@
-"""The floors of DESIGN.md: who may import whom, read from the source, imports inside functions included."""
+"""The floors of CONTRIBUTING.md: who may import whom, read from the source, imports inside functions included."""
 
 import ast
 import graphlib
@@ -88,7 +88,7 @@ def test_a_room_imports_only_what_its_floor_knows(path: Path) -> None:
         assert not any(module.startswith("sweeper") for module in imported(path))
         return
     here = room(path)
-    assert here in KNOWS, f"{here} stands on no floor: give it a place in DESIGN.md and here"
+    assert here in KNOWS, f"{here} stands on no floor: give it a place in CONTRIBUTING.md and here"
     ours = {module.split(".")[1] for module in imported(path) if module.startswith("sweeper.")}
     assert ours - {here, "__init__"} <= KNOWS[here]
 
