@@ -28,7 +28,7 @@ class TrialRecord:
     """One configuration and what came of it.
 
     Attributes:
-        key: hash of everything that changes the result (DESIGN.md contract 3); names the trial's folder.
+        key: hash of everything that changes the result (CONTRIBUTING.md contract 3); names the trial's folder.
         state: complete, pruned, diverged (a non-finite loss) or failed (`reason` says why).
         config: the whole configuration that trains this trial again, as plain nested values.
         varied: what tells the trial from its neighbours, e.g. `{"lr": 2e-05, "batch_size": 64}`.

@@ -1,6 +1,6 @@
 """Which trials a study consists of, and what names a trial.
 
-A trial's key is a hash of everything that changes its result (DESIGN.md contract 3) and of nothing
+A trial's key is a hash of everything that changes its result (CONTRIBUTING.md contract 3) and of nothing
 else: where it runs, how it is tracked and where its files go stay out, so that the same
 configuration is the same trial in every study and on every machine.
 """
