@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure sweeper against transformers.")
     add = parser.add_argument
     add("--case", action="append", metavar="NAME", help="run this case alone; may be repeated")
-    add("--rounds", type=int, metavar="N", help="measurements of each side (default 3, of the slow cases 2)")
+    add("--rounds", type=int, metavar="N", help="measurements of each side (default 2, of prediction 3)")
     add("--quick", action="store_true", help="tiny sizes, to see that everything runs; writes no results")
     add("--nsmc", type=Path, default=NSMC, metavar="FOLDER", help="with ratings_train.txt and ratings_test.txt")
     add("--threads", type=int, metavar="N", help="processors of each measurement (default: all)")

@@ -6,7 +6,7 @@ logarithmic: cost in proportion is a straight line at the slope of the dashed on
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -148,20 +148,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.curve or ():
         if name not in CURVES:
             raise UserError(f"--curve {name}: there is no such curve; the curves are {', '.join(CURVES)}")
+    machine = describe(cores())
     with TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Path(folder), given.nsmc, QUICK if given.quick else Sizes(), given.rounds)
         for name in given.curve or CURVES:
-            publish(name, CURVES[name], CURVES[name].measured(bench), given.results)
+            publish(name, CURVES[name], CURVES[name].measured(bench), given.results, machine)
     return 0
 
 
-def publish(name: str, curve: Curve, series: Series, results: Path) -> None:
+def publish(name: str, curve: Curve, series: Series, results: Path, machine: Mapping[str, Any]) -> None:
     """Picture, CSV file and JSON file, and a line on the terminal."""
     draw(series, results / f"growth-{name}.svg", curve.title, curve.x, curve.y)
     write_csv(series, results / f"growth-{name}.csv", curve.x, curve.y)
     growth = {line: round(exponent(points), 3) for line, points in series.items()}
     write_json(
-        {"case": f"growth-{name}", "about": curve.title, "exponent": growth, "machine": describe(cores())},
+        {"case": f"growth-{name}", "about": curve.title, "exponent": growth, "machine": dict(machine)},
         results / f"growth-{name}.json",
     )
     for line, points in series.items():

@@ -66,12 +66,15 @@ def make_encoder(folder: Path, shape: Mapping[str, int], seed: int = 0) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
+    from sweeper.restore import no_bars
+
     folder.mkdir(parents=True)
     for name in TOKENIZER:
         shutil.copyfile(Path(assets.encoder("ko-mini")) / name, folder / name)
     torch.manual_seed(seed)
     config: Any = {"vocab_size": len(AutoTokenizer.from_pretrained(folder)), **shape}
-    BertModel(BertConfig(**config)).save_pretrained(folder)
+    with no_bars():
+        BertModel(BertConfig(**config)).save_pretrained(folder)
     return folder
 
 

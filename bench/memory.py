@@ -15,6 +15,7 @@ from bench.machine import cores, describe
 from bench.publish import RESULTS, write_json
 from bench.sweeps import watch
 from sweeper import cli
+from sweeper.errors import UserError
 
 SETTINGS = (
     *("experiment=emotion58_sample", "study=lr", "train.epochs=1", "train.batch_size=16", "tracking=none"),
@@ -25,13 +26,20 @@ ALLOWED = 0.05
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 1 if memory grows by more than allowed."""
+    """Run the command line; 1 if memory grows by more than allowed.
+
+    Raises:
+        UserError: too few trials to see growth.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description="Memory over many trials.")
     parser.add_argument("--trials", type=int, default=100, metavar="N")
     parser.add_argument("--precision", choices=("auto", "float32", "bf16"), default="auto")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     given = parser.parse_args(arguments)
-    result = {**measure(given.trials, given.precision), "machine": describe(cores())}
+    if given.trials < SETTLED:
+        raise UserError(f"--trials {given.trials}: takes {SETTLED} or more; growth is counted after the third")
+    machine = describe(cores())
+    result = {**measure(given.trials, given.precision), "machine": machine}
     write_json(result, given.results / "memory.json")
     print(json.dumps(result, ensure_ascii=False))
     return 0 if result["met"] else 1
