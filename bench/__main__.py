@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.results is None and not given.quick:
         given.results = RESULTS
-    if (given.rounds or 1) < 1 or (given.threads or 1) < 1:
+    if any(number is not None and number < 1 for number in (given.rounds, given.threads)):
         raise UserError("--rounds and --threads take a whole number above 0")
     return given
 
