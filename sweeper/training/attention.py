@@ -43,7 +43,7 @@ def attend(
         first_only: only the first tokens' results are wanted.
 
     Returns:
-        (T, heads, size); rows that are no sequence's, and with `first_only` all but first tokens, are not defined.
+        (T, heads, size); zero in rows that are no sequence's. With `first_only` other rows may be anything finite.
     """
     kernel = kernel_for(query.device.type, query.dtype, dropout)
     if kernel == "blocks":
@@ -55,8 +55,8 @@ def attend(
     if kernel == "varlen":
         assert varlen_attn is not None
         ends, longest = boundaries.cumulative, boundaries.longest
-        rows: Tensor = varlen_attn(query, key, value, ends, ends, longest, longest, scale=scale)
-        return rows
+        q, k, v = (rows[: boundaries.tokens] for rows in (query, key, value))
+        return _filled_up(varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale), len(query))
     return padded_attention(query, key, value, boundaries, scale, dropout)
 
 
@@ -82,8 +82,12 @@ def padded_attention(
     result = F.scaled_dot_product_attention(
         pad(query), pad(key), pad(value), attn_mask=bias, dropout_p=dropout, scale=scale
     )
-    taken = take_rows(result.transpose(1, 2).reshape(-1, heads, size), boundaries.slots)
-    return F.pad(taken, (0, 0, 0, 0, 0, len(query) - boundaries.tokens))
+    return _filled_up(take_rows(result.transpose(1, 2).reshape(-1, heads, size), boundaries.slots), len(query))
+
+
+def _filled_up(rows: Tensor, count: int) -> Tensor:
+    """(tokens, heads, size) with rows of zeros after them, up to `count`."""
+    return rows if len(rows) == count else F.pad(rows, (0, 0, 0, 0, 0, count - len(rows)))
 
 
 class _TakeRows(torch.autograd.Function):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from transformers import (
     AlbertConfig,
     AutoModelForSequenceClassification,
@@ -18,6 +19,10 @@ from transformers import (
 )
 
 from sweeper.data.tokens import Split, TokenTable
+
+# a loaded machine must not fail a property that holds
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 VOCABULARY, LONGEST, CLASSES = 30, 12, 3
 SIZES = {

@@ -109,12 +109,33 @@ def test_the_padded_view_that_accelerators_use_gives_the_same(monkeypatch):
     lengths = np.array([1, 4, 4, 9])
     ours = [tensor.requires_grad_() for tensor in rows(18)]
     theirs = [tensor.requires_grad_() for tensor in rows(18)]
+    longer = [torch.cat([tensor, torch.ones(2, HEADS, SIZE)]) for tensor in ours]
 
-    padded_attention(*(t[:20] for t in ours), find_boundaries(lengths, CPU), SCALE, 0.0).square().sum().backward()
+    got = padded_attention(*longer, find_boundaries(lengths, CPU), SCALE, 0.0)
+    got.square().sum().backward()
+    assert got.shape == (20, HEADS, SIZE)
+    assert not got[18:].any()
     one_by_one(*theirs, lengths).square().sum().backward()
 
     for mine, reference in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine.grad, reference.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_the_variable_length_kernel_gets_real_tokens_only(monkeypatch):
+    """What a GPU would be asked, answered here sequence by sequence."""
+    lengths, asked = np.array([1, 4, 9]), []
+
+    def kernel(query, key, value, starts, key_starts, longest, key_longest, *, scale):
+        asked.append((starts.tolist(), starts.dtype, key_starts is starts, longest, key_longest, scale))
+        return one_by_one(query, key, value, lengths)
+
+    monkeypatch.setattr(attention, "varlen_attn", kernel)
+    monkeypatch.setattr(attention, "kernel_for", lambda *_: "varlen")
+    got = attend(*rows(16), find_boundaries(lengths, CPU), SCALE, 0.0, False)
+
+    assert asked == [([0, 1, 5, 14], torch.int32, True, 9, 9, SCALE)]
+    torch.testing.assert_close(got[:14], one_by_one(*(tensor[:14] for tensor in rows(16)), lengths))
+    assert not got[14:].any()
 
 
 def test_kernels_by_device_dtype_and_dropout(monkeypatch):
