@@ -16,7 +16,7 @@ FIRST_PAUSE = 0.25  # seconds before the first repetition; doubles up to LONGEST
 LONGEST_PAUSE = 15.0
 TRIES_OF_THE_HOPELESS = 3  # a refusal may come from two writers in each other's way
 
-Operation = Callable[[], None]
+Operation = Callable[[], object]
 Trouble = Literal["behind", "again", "dropped"]
 
 
@@ -27,8 +27,8 @@ class Outbox:
         hopeless: says of an error that repeating will not help.
         notice: told when delivery falls behind (once each time), works again, or drops an operation; the
             second argument is the error, None for "again". Called on the outbox's thread.
-        patient: an operation that takes its time is waited for at the end as long as it has not failed. For
-            what is on this machine: it may be slow, but it is never away.
+        patient: whether operations that take their time are waited for at the end as long as they have not
+            failed. For what is on this machine: it may be slow, but it is never away.
     """
 
     def __init__(
@@ -39,18 +39,22 @@ class Outbox:
     ) -> None:
         self._hopeless = hopeless
         self._notice = notice
-        self._waiting: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Operation, bool] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._progress = time.monotonic()
         self._dropped = 0
-        self._patient, self._failing = patient, False
+        self._patient, self._patient_now, self._failing = patient, True, False
 
-    def put(self, operation: Operation) -> None:
-        """Queue an operation and return at once. Starts the thread at first use."""
+    def put(self, operation: Operation, patient: bool = False) -> None:
+        """Queue an operation and return at once. Starts the thread at first use.
+
+        Args:
+            patient: as the outbox's, for this operation alone.
+        """
         if self._closing.is_set():
             raise RuntimeError("the outbox is closed")
-        self._waiting.put(operation)
+        self._waiting.put((operation, patient or self._patient))
         if self._thread is None:
             self._progress = time.monotonic()
             self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
@@ -72,14 +76,15 @@ class Outbox:
         start = time.monotonic()
         while self._thread is not None and self._thread.is_alive():
             now = time.monotonic()
-            idle = 0.0 if self._patient and not self._failing else now - max(self._progress, start)
+            idle = 0.0 if self._patient_now and not self._failing else now - max(self._progress, start)
             if idle > timeout or now - start > at_most:
                 return False
             self._thread.join(0.02)
         return self._dropped == 0
 
     def _work(self) -> None:
-        while (operation := self._waiting.get()) is not None:
+        while (entry := self._waiting.get()) is not None:
+            operation, self._patient_now = entry
             self._deliver(operation)
             self._progress = time.monotonic()
 

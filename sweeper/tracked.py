@@ -179,6 +179,39 @@ def root_cause(error: Exception | None) -> BaseException | None:
     return found
 
 
+def notice(trouble: str, uri: str, error: Exception | None) -> str:
+    """What a person is told when tracking falls behind, is back (`again`), or refuses something (`dropped`)."""
+    where = without_password(uri)
+    why = without_password(str(root_cause(error))).strip().split("\n")[0][:200]
+    texts = {
+        "behind": f"tracking is behind: {where} does not answer ({why}). Training goes on; it is sent later.",
+        "again": f"tracking is back: {where}",
+        "dropped": f"tracking: {where} refused an entry ({why}). Training goes on.",
+    }
+    return texts[trouble]
+
+
+@contextmanager
+def made_whole(uri: str) -> Iterator[str | None]:
+    """The URI at which to make the tables of a new SQLite file, which then takes its place; None if there is one.
+
+    Making them takes seconds, and MLflow never opens a file in which a killed process has made only some.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.name in ("", ":memory:") or "?" in uri:
+        yield None
+        return
+    with one_at_a_time(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            yield None
+            return
+        for left in path.parent.glob(f".{path.name}.*.aside"):
+            left.unlink(missing_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+        yield f"sqlite:///{aside.as_posix()}"
+        aside.replace(path)
+
+
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Between processes of one machine; where the folder cannot be locked the block runs all the same."""

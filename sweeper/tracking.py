@@ -34,12 +34,12 @@ from sweeper.tracked import (
     digest,
     flat,
     folder_name,
+    made_whole,
     metrics_of,
+    notice,
     one_at_a_time,
-    root_cause,
     safe_key,
     shortened,
-    without_password,
 )
 from sweeper.training.metrics import EpochMetrics
 
@@ -68,6 +68,7 @@ class MlflowTracker:
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused = False
         self._outbox = Outbox(_is_hopeless, self._notice, patient=self._store.uri.startswith("sqlite"))
+        self._outbox.put(lambda: self._store.client, patient=True)
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
         """See `Tracker.study`."""
@@ -115,14 +116,7 @@ class MlflowTracker:
         if trouble == "dropped" and self._refused:
             return
         self._refused = self._refused or trouble == "dropped"
-        where = without_password(self._store.uri)
-        why = without_password(str(root_cause(error))).strip().split("\n")[0][:200]
-        texts = {
-            "behind": f"tracking is behind: {where} does not answer ({why}). Training goes on; it is sent later.",
-            "again": f"tracking is back: {where}",
-            "dropped": f"tracking: {where} refused an entry ({why}). Training goes on.",
-        }
-        self._warn(texts[trouble])
+        self._warn(notice(trouble, self._store.uri, error))
 
 
 class MlflowStore:
@@ -278,6 +272,9 @@ def _quiet_client(uri: str) -> Any:
 
     for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(logger).setLevel("ERROR")
+    with made_whole(uri) as aside:
+        if aside is not None:
+            MlflowClient(aside)
     return MlflowClient(uri)
 
 
