@@ -65,6 +65,7 @@ class Outcome:
     tried: int = 0
     survived: int = 0
     lost: list[str] = field(default_factory=list)
+    skipped: str = ""
 
 
 def kills_at(name: str, point: Any, turn: int) -> list[Kill]:

@@ -46,7 +46,7 @@ class Inputs:
         from transformers import BertConfig, BertModel, BertTokenizerFast
 
         encoder, table = folder / "encoder", folder / "rows.csv"
-        encoder.mkdir(parents=True)
+        encoder.mkdir(parents=True, exist_ok=True)
         vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
         (encoder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
         tokenizer = BertTokenizerFast(vocab=str(encoder / "vocab.txt"), do_lower_case=False, model_max_length=32)

@@ -1,0 +1,132 @@
+"""How every study stands, from files and locks alone; one living holder of a lock is a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import UserError
+from sweeper.status import main, study_files
+from sweeper.study.record import TrialRecord
+from sweeper.training.metrics import EpochMetrics
+
+HOLD = """
+import sys
+from pathlib import Path
+from sweeper.study.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def epoch(number: int) -> EpochMetrics:
+    return EpochMetrics(number, 1.1, 0.5 + number, 0.5, 0.5, 0.5, 1e-3, 60.0, 100.0)
+
+
+def record(key: str, **more) -> TrialRecord:
+    return TrialRecord(
+        key=key, state="complete", config={"train": {"epochs": 3}}, varied={"lr": 1e-3}, data="d",
+        curve=tuple(epoch(i) for i in (1, 2, 3)), overfit_epoch=1, overfit_reached=True, threads=1, device="cpu",
+        precision="float32", **more,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    """A study of four trials: done, diverged, begun and waiting."""
+    studies, trials = tmp_path / "made" / "studies", tmp_path / "made" / "trials"
+    studies.mkdir(parents=True)
+    keys = {"k1": 1e-1, "k2": 1e-2, "k3": 1e-3, "k4": 1e-4}
+    points = {key: {"lr": lr, "batch_size": 8} for key, lr in keys.items()}
+    content = {"study": "lr", "id": "made/lr@1", "trials": points, "config": {"train": {"epochs": 3}}}
+    (studies / "lr@1.json").write_text(json.dumps(content))
+    for key in ("k1", "k2", "k3"):
+        (trials / key).mkdir(parents=True)
+    record("k1").write(trials / "k1")
+    replace(record("k2"), state="diverged", overfit_epoch=None).write(trials / "k2")
+    (trials / "k3" / "trial.json").write_text("{}")
+    (trials / "k3" / "curve.jsonl").write_text(json.dumps(asdict(epoch(1))) + "\n" + '{"epoch": 2, "tr')
+    (trials / "k3" / "lock").write_text("1 on elsewhere")
+    return tmp_path
+
+
+@pytest.fixture
+def holder(runs):
+    lock = runs / "made" / "trials" / "k3" / "lock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments: str) -> dict[str, str]:
+        """Each printed line by its trial, and the title."""
+        assert main(list(arguments)) == 0
+        lines = [line.strip("│┃ ") for line in capsys.readouterr().out.splitlines()]
+        return {line.split(" bs=")[0] if " bs=" in line else "title" if "@" in line else "": line for line in lines}
+
+    return run
+
+
+def test_every_trial_is_shown_with_its_state_and_epochs(runs, printed):
+    shown = printed("--runs", str(runs))
+    assert shown["title"].startswith("made/lr@1: 1 complete, 1 diverged, 1 stopped, 1 waiting")
+    for name, state, epochs in (("0.1", "complete", 3), ("0.01", "diverged", 3), ("0.001", "stopped", 1)):
+        assert state in shown[f"lr={name}"]
+        assert f"│ {epochs} " in shown[f"lr={name}"]
+    assert "waiting" in shown["lr=0.0001"]
+
+
+def test_a_trial_runs_where_its_lock_is_held_and_is_stopped_once_the_holder_is_dead(runs, printed, holder):
+    running = printed("--runs", str(runs))
+    assert "running" in running["lr=0.001"]
+    assert f"process {holder.pid} on" in running["lr=0.001"]
+    assert time.strftime("%m-%d") in running["lr=0.001"]
+    assert "5 min left" in running["title"]  # five epochs of a minute, one at a time
+    holder.kill()
+    holder.wait()
+    assert "stopped" in printed("--runs", str(runs))["lr=0.001"]
+
+
+def test_looking_takes_no_lock_and_writes_nothing(runs, printed):
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
+    printed("--runs", str(runs))
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
+    assert (runs / "made" / "trials" / "k3" / "lock").read_text() == "1 on elsewhere"
+
+
+def test_one_experiment_can_be_chosen(runs):
+    assert len(study_files(runs, "made")) == 1
+    with pytest.raises(UserError, match=r"no study of other yet \(experiments there: made"):
+        study_files(runs, "other")
+
+
+def test_no_study_at_all_says_what_to_run(tmp_path):
+    with pytest.raises(UserError, match="make sweep"):
+        main(["--runs", str(tmp_path)])
+
+
+def test_watching_shows_it_until_it_is_interrupted(runs, printed, monkeypatch):
+    looks = []
+
+    def interrupt(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeper.status.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--runs", str(runs), "--watch"])
+    assert len(looks) == 2
