@@ -47,9 +47,11 @@ def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult
 
 
 def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack) -> StudyResult:
+    at_hand = Path(assets.encoder(config.model)).is_dir()
+    if at_hand:  # the workers' imports take seconds, in which the data is prepared
+        pool.start(plan_for(config))
+    prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config)
-    pool.start(plan)  # the workers' imports take seconds, in which the data is prepared
-    prepared = prepare(plain(config), progress.note)
     ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock"))
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
