@@ -24,6 +24,10 @@ from sweeper.errors import UserError
 
 SENTENCE = re.compile(r"사람문장(\d+)")
 WORKBOOK_LABELS = ("감정_소분류", "감정_대분류")
+TABLE_WAY_OUT = (
+    "Check data.path (or data.train, data.validation and data.test). Where an experiment's corpus comes from stands at the "
+    "top of its file in conf/experiment"
+)
 WORKBOOK_WAY_OUT = (
     "The workbook is '감성 대화 말뭉치' from AI-Hub (https://aihub.or.kr, sign in, download, unpack). Its columns "
     "are 감정_대분류, 감정_소분류 and 사람문장1 to 사람문장3 (others are ignored). Set data.path to the .xlsx, or "
@@ -114,7 +118,7 @@ def _add_content(state: Any, path: Path, source: str) -> None:
 
 
 def _way_out(settings: DataSettings) -> str:
-    return WORKBOOK_WAY_OUT if settings.source == "workbook" else ""
+    return WORKBOOK_WAY_OUT if settings.source == "workbook" else TABLE_WAY_OUT
 
 
 def _path_plan(settings: DataSettings, path: str) -> tuple[Part, ...]:
