@@ -25,7 +25,7 @@ from sweeper.errors import UserError
 SENTENCE = re.compile(r"사람문장(\d+)")
 WORKBOOK_LABELS = ("감정_소분류", "감정_대분류")
 TABLE_WAY_OUT = (
-    "Check data.path (or data.train, data.validation and data.test). Where an experiment's corpus comes from stands at the "
+    "Check data.path (or data.train, data.validation, data.test). Where an experiment's corpus comes from stands at the "
     "top of its file in conf/experiment"
 )
 WORKBOOK_WAY_OUT = (
