@@ -25,8 +25,8 @@ from sweeper.errors import UserError
 SENTENCE = re.compile(r"사람문장(\d+)")
 WORKBOOK_LABELS = ("감정_소분류", "감정_대분류")
 TABLE_WAY_OUT = (
-    "Check data.path (or data.train, data.validation, data.test). Where an experiment's corpus comes from stands at the "
-    "top of its file in conf/experiment"
+    "Check data.path (or data.train, data.validation, data.test). Where the corpus of an experiment comes from "
+    "stands at the top of its file in conf/experiment"
 )
 WORKBOOK_WAY_OUT = (
     "The workbook is '감성 대화 말뭉치' from AI-Hub (https://aihub.or.kr, sign in, download, unpack). Its columns "
