@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median, variance
 from typing import Any
 
-FLOOR, CEILING = 0.02, 0.10  # what a tolerance is never below and never above, relative to the loss
+FLOOR, CEILING = 0.03, 0.10  # what a tolerance is never below and never above, relative to the loss
 ALONE = 0.05  # the tolerance where one seed tells nothing about noise
 CERTAINTY = 0.995  # of the two-sided t test at 1%
 
@@ -22,7 +22,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def tolerance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How far two seed-averaged losses may lie apart: a t test's bound, kept between 2% and 10% of the loss.
+    """How far two seed-averaged losses may lie apart: a t test's bound, kept between 3% and 10% of the loss.
 
     Below the floor a difference would not matter, whatever the test says of two seeds that happen to agree;
     above the ceiling it would, however noisy the seeds.

@@ -122,11 +122,11 @@ def test_losses_within_noise_stand_and_others_are_void() -> None:
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=4), st.lists(st.floats(0.1, 5), min_size=1, max_size=4))
-def test_no_noise_excuses_a_tenth_and_nothing_below_a_fiftieth_is_held_against_a_side(
+def test_no_noise_excuses_a_tenth_and_nothing_small_is_held_against_a_side(
     ours: list[float], theirs: list[float]
 ) -> None:
     level = mean([*ours, *theirs])
-    assert 0.02 * level <= compare.tolerance(ours, theirs) * (1 + 1e-9)
+    assert 0.03 * level <= compare.tolerance(ours, theirs) * (1 + 1e-9)
     assert compare.tolerance(ours, theirs) <= 0.10 * level * (1 + 1e-9)
 
 
