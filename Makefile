@@ -11,7 +11,7 @@ READY := $(VENV)/.stamp
 CHOSEN := $(if $(EXPERIMENT),experiment=$(EXPERIMENT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep ui best report status test bench lint clean
+.PHONY: help setup sweep ui best report status test faults bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ status: $(READY) ## say what has been trained and what is left
 
 test: $(READY) ## run the tests (ARGS="-k overfitting")
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(ARGS)
+
+faults: $(READY) ## put every fault into sweeps and count what survives (about half an hour)
+	OMP_NUM_THREADS=1 $(PY) -m tests.faults $(ARGS)
 
 bench: $(READY) ## measure against transformers.Trainer on this machine
 	$(PY) -m bench $(ARGS)
