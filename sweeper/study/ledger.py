@@ -20,7 +20,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
-from sweeper.study.locks import locked
+from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.record import TrialRecord
 from sweeper.study.space import Point
 from sweeper.training.metrics import EpochMetrics
@@ -28,7 +28,6 @@ from sweeper.training.metrics import EpochMetrics
 JOURNAL = "optuna.journal"
 KEY, VARIED = "key", "varied"
 STORAGE_LOCK = "storage.lock"
-LOCK_SECONDS = 120.0
 
 OPTUNA_STATES = {
     "complete": TrialState.COMPLETE,
@@ -112,6 +111,7 @@ class Ledger:
 
     def __init__(self, storage: Any, name: str, lock: Path) -> None:
         self._lock = lock
+        self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
         with locked(lock, wait=LOCK_SECONDS):
             self._study = optuna.create_study(
                 storage=storage, study_name=name, direction="maximize", load_if_exists=True
@@ -129,8 +129,10 @@ class Ledger:
             for point in points:
                 trial = trials.get(point.key)
                 if trial is None or is_open(point):
-                    if trial is None or trial.state.is_finished():
+                    if trial is None:
                         self._begin(point)
+                    elif trial.state.is_finished():
+                        self._lost.add(point.key)
                     elif len(trial.params) < len(point.varied):
                         self._suggest(Trial(self._study, trial._trial_id), point.varied)
                     return point
@@ -152,13 +154,20 @@ class Ledger:
     def tell(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """End the point with its record; a point that has ended is left as it is.
 
+        One that was trained anew because its record was lost comes to the same end. Only where it does not
+        (another machine, say) a second trial is entered: Optuna's ended trials cannot be changed.
+
         Args:
             note: why the point was not trained here, where it was taken over from another study.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
             trial = self._trials().get(point.key)
+            state = OPTUNA_STATES[record.state]
+            score = record.score if state == TrialState.COMPLETE else None
             if trial is not None and trial.state.is_finished():
-                return
+                if point.key not in self._lost or (trial.state, trial.value) == (state, score):
+                    return
+                trial = None
             number = trial.number if trial is not None else self._begin(point)
             live = Trial(self._study, self._trials()[point.key]._trial_id)
             self._suggest(live, point.varied)
@@ -166,9 +175,7 @@ class Ledger:
                 live.set_user_attr(name, value)
             for epoch in record.curve:
                 self._report(point, epoch)
-            state = OPTUNA_STATES[record.state]
-            value = record.score if state == TrialState.COMPLETE else None
-            self._study.tell(number, values=value, state=state, skip_if_finished=True)
+            self._study.tell(number, values=score, state=state, skip_if_finished=True)
 
     def _trials(self) -> dict[str, FrozenTrial]:
         """The trials begun or ended, by the key of their point."""

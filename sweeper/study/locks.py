@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOCK_SECONDS = 120.0  # for locks that are held for a moment at a time: longer means that something is wrong
+
 
 class Busy(Exception):
     """Somebody else holds the lock."""

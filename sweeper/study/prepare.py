@@ -14,9 +14,10 @@ from typing import Any
 from sweeper import assets
 from sweeper.data.corpus import Corpus, DataSettings, load_corpus, short_card
 from sweeper.errors import UserError
+from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
 from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
-from sweeper.training.checkpoint import write_atomically
+from sweeper.training.checkpoint import ASIDE, write_atomically
 from sweeper.training.loop import resolve_device, resolve_precision
 
 
@@ -55,6 +56,11 @@ class PreparedStudy:
     def file(self) -> Path:
         """The study's own file."""
         return studies_folder(self.runs, self.name) / f"{self.study_id.rsplit('/', 1)[1]}.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever changes the study's list or its ledger."""
+        return self.file.with_suffix(".lock")
 
     @property
     def title(self) -> str:
@@ -191,7 +197,15 @@ def winning_rate(runs: Path, name: str, study: str) -> float:
 def _write_study(prepared: PreparedStudy) -> None:
     """List the points; those of earlier starts with other lists stay in the study."""
     points = {point.key: dict(point.varied) for point in prepared.points}
-    known = json.loads(prepared.file.read_text(encoding="utf-8"))["trials"] if prepared.file.exists() else {}
-    content = {"study": prepared.study, "id": prepared.study_id, "trials": known | points, "config": prepared.config}
-    prepared.file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(prepared.file, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    file = prepared.file
+    with locked(prepared.lock, wait=LOCK_SECONDS):
+        for half_written in file.parent.glob(f".{file.name}.*{ASIDE}"):
+            half_written.unlink()
+        known = json.loads(file.read_text(encoding="utf-8"))["trials"] if file.exists() else {}
+        content = {
+            "study": prepared.study,
+            "id": prepared.study_id,
+            "trials": known | points,
+            "config": prepared.config,
+        }
+        write_atomically(file, json.dumps(content, ensure_ascii=False, indent=1).encode())

@@ -19,7 +19,7 @@ from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
 from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
-from sweeper.study.trial import LOCK, TrialTask, failed_record
+from sweeper.study.trial import LOCK, TrialTask, clear_up, failed_record
 from sweeper.study.versions import versions
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
@@ -119,6 +119,7 @@ class StudyRunner:
             if point.key in self.records or point.key in mine or not (self._folder(point) / RECORD).exists():
                 continue
             record = TrialRecord.read(self._folder(point))
+            clear_up(self._folder(point))
             note = "taken over: already trained" if note_reuse else "taken over from another sweep"
             self.taken_over.add(point.key)
             self._finish(point, record, self._start_tracking(point), note)
@@ -242,6 +243,7 @@ class StudyRunner:
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
         if (self._folder(point) / RECORD).exists():  # it died with everything done but said
+            clear_up(self._folder(point))
             return self._finish(point, TrialRecord.read(self._folder(point)), assignment.run)
         failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
         if failures <= self.retries:

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -76,7 +77,7 @@ def _serve(plain: dict[str, Any], events: TextIO) -> None:
         if Path(filename).is_relative_to(OURS):
             _send(events, event="note", key=key, text=str(message))
         else:
-            print(warnings.formatwarning(message, category, filename, *where[:1]), file=sys.stderr)
+            _log(warnings.formatwarning(message, category, filename, *where[:1]))
 
     warnings.showwarning = on_warning
     try:
@@ -87,8 +88,15 @@ def _serve(plain: dict[str, Any], events: TextIO) -> None:
     except UserError as error:
         _send(events, event="error", key=key, kind="user", reason=str(error))
     except Exception as error:
-        traceback.print_exc()
+        _log(traceback.format_exc())
         _send(events, event="error", key=key, kind=_kind(error), reason=f"{type(error).__name__}: {error}")
+
+
+def _log(text: str) -> None:
+    """Write to the log; that its disk is full shall be told to the parent, not end this process."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _kind(error: Exception) -> str:

@@ -52,7 +52,7 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
         pool.start(plan_for(config))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config)
-    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.file.with_suffix(".lock"))
+    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock)
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(

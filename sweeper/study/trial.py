@@ -87,6 +87,7 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None)
     with locked(folder / LOCK, wait=A_LOOK):
         remove_half_written(folder)
         if (folder / RECORD).exists():
+            clear_up(folder)
             return TrialRecord.read(folder)
         return _train(task, folder, on_epoch, on_step)
 
@@ -218,9 +219,15 @@ def _finish(
     if point is not None:
         name_final(folder, point.epoch)
     record.write(folder)
+    clear_up(folder)
+    return record
+
+
+def clear_up(folder: Path) -> None:
+    """Remove what a trial needs no more once it has a record; a kill may have come between the two."""
     StateFiles(folder).clear()
     drop_candidates(folder, keep=set())
-    return record
+    remove_half_written(folder)
 
 
 def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
@@ -251,8 +258,7 @@ def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
             reason=reason,
         )
         record.write(folder)
-        StateFiles(folder).clear()
-        drop_candidates(folder, keep=set())
+        clear_up(folder)
         drop_final(folder)
     return record
 
