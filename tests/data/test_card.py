@@ -14,7 +14,8 @@ LABELS = {"train": np.array([0] * 60 + [1] * 30), "validation": np.array([1] * 5
 def card(**changes):
     settings = DataSettings.of({"max_length": 10, **changes.pop("settings", {})})
     arguments = {"meta": META, "dropped": {"unknown_labels": 2, "duplicates": 3}, "labels": LABELS} | changes
-    return make_card(settings, full_lengths=np.array([3, 10, 12, 20], np.int32), fingerprint="f" * 32, **arguments)
+    lengths = np.array([3, 10, 12, 20], np.int32)
+    return make_card(settings, full_lengths=lengths, max_length=10, fingerprint="f" * 32, **arguments)
 
 
 def test_rows_in_are_dropped_or_in_a_split():
