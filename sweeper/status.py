@@ -91,7 +91,7 @@ def _row(folder: Path, name: str) -> tuple[str, ...]:
     from sweeper.study.files import read_curve
     from sweeper.study.locks import holder, is_free
     from sweeper.study.record import RECORD, TrialRecord
-    from sweeper.study.trial import LOCK, START
+    from sweeper.study.task import LOCK, START
 
     if (folder / RECORD).exists():
         record = TrialRecord.read(folder)

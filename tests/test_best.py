@@ -17,7 +17,8 @@ from sweeper.config import compose, plain
 from sweeper.errors import UserError
 from sweeper.study.prepare import prepare
 from sweeper.study.record import TrialRecord
-from sweeper.study.trial import TrialTask, run_trial
+from sweeper.study.task import TrialTask
+from sweeper.study.trial import run_trial
 from sweeper.winner import choice
 from sweeper.winner.choice import Winner, choose
 from sweeper.winner.publishing import push, register

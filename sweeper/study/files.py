@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sweeper.study.record import CURVE, PREDICTIONS, WEIGHTS
-from sweeper.training.checkpoint import ASIDE, save_weights, sha256, write_atomically
+from sweeper.training.checkpoint import ASIDE, StateFiles, save_weights, sha256, write_atomically
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -123,3 +123,10 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
+
+
+def clear_up(folder: Path) -> None:
+    """Remove what a trial needs no more once it has a record; a kill may have come between the two."""
+    StateFiles(folder).clear()
+    drop_candidates(folder, keep=set())
+    remove_half_written(folder)

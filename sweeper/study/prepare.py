@@ -18,7 +18,7 @@ from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
 from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
 from sweeper.training.checkpoint import ASIDE, write_atomically
-from sweeper.training.loop import resolve_device, resolve_precision
+from sweeper.training.compute import resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)

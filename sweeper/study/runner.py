@@ -7,19 +7,20 @@ another sweep trains at this moment is waited for.
 
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.curves import curve_html
 from sweeper.errors import UserError
+from sweeper.study.files import clear_up
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
 from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
-from sweeper.study.trial import LOCK, TrialTask, clear_up, failed_record
+from sweeper.study.task import LOCK, TrialTask, failed_record
 from sweeper.study.versions import versions
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
@@ -83,8 +84,7 @@ class StudyRunner:
         self._at_work: dict[int, _Assignment] = {}
         self._failures: dict[str, int] = {}
         self._micro_batches: dict[str, int] = {}
-        self._idle: set[int] = set()
-        self._looked = 0.0
+        self._idle, self._looked = set[int](), 0.0
 
     def run(self) -> StudyResult:
         """Train every point that has no record yet.
@@ -170,8 +170,8 @@ class StudyRunner:
             return self._on_exit(event)
         assignment = self._at_work.get(event.worker)
         if assignment is None or event.data.get("key") != assignment.point.key:
-            return None
-        handlers: Mapping[str, Callable[[_Assignment, Event], None]] = {
+            return None  # of a trial that this worker no longer has
+        handlers: dict[str, Callable[[_Assignment, Event], None]] = {
             "step": self._on_step,
             "epoch": self._on_epoch,
             "ended": self._on_ended,

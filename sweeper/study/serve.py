@@ -40,7 +40,9 @@ def import_slow_libraries() -> None:
     """Seconds of imports, done while the parent prepares the data."""
     import transformers.models.bert.modeling_bert  # noqa: F401
 
-    import sweeper.study.trial  # noqa: F401
+    import sweeper.study.trial
+    import sweeper.training.classifier
+    import sweeper.training.loop  # noqa: F401
 
 
 def _listen(tasks: "queue.Queue[dict[str, Any]]") -> None:
@@ -61,7 +63,8 @@ def _serve(plain: dict[str, Any], events: TextIO) -> None:
 
     from sweeper.errors import UserError
     from sweeper.study.locks import Busy
-    from sweeper.study.trial import run_trial, task_from
+    from sweeper.study.task import task_from
+    from sweeper.study.trial import run_trial
 
     key = plain["key"]
     last = 0.0

@@ -19,7 +19,7 @@ from sweeper.study.table import results_table
 from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
-from sweeper.training.loop import resolve_device
+from sweeper.training.compute import resolve_device
 
 PATIENCE, HASTE = 5.0, 1.0  # seconds for a tracking server that does not answer; a scheduler kills after 30
 

@@ -9,7 +9,6 @@ watches: an epoch is handed to `on_epoch`, and tracking, Optuna and the terminal
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from sweeper.data.corpus import Corpus
 from sweeper.study.files import (
     append_epoch,
     are_whole,
+    clear_up,
     discard_state,
     drop_candidates,
-    drop_final,
     epoch_of,
     keep_candidate,
     name_final,
@@ -33,6 +32,7 @@ from sweeper.study.files import (
 )
 from sweeper.study.locks import locked
 from sweeper.study.record import RECORD, State, TrialRecord
+from sweeper.study.task import A_LOOK, LOCK, START, TrialTask
 from sweeper.study.versions import versions
 from sweeper.training.checkpoint import StateFiles, write_atomically
 from sweeper.training.classifier import load_classifier
@@ -40,35 +40,8 @@ from sweeper.training.loop import FitSettings, Training, fit
 from sweeper.training.metrics import EpochMetrics
 from sweeper.training.overfitting import OverfittingTracker
 
-LOCK = "lock"
-START = "trial.json"  # how the trial was first computed; a resumed trial keeps it
-
-A_LOOK = 0.2  # seconds; whoever looks whether the trial is free holds its lock for an instant
-
 OnEpoch = Callable[[EpochMetrics], None]
 OnStep = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """All that a worker needs to train one point: plain values, sent as JSON.
-
-    Attributes:
-        folder: the trial's own folder.
-        corpus: folder of the tokenised corpus (`Corpus.open`).
-        threads: CPU threads; a trial that was begun with another number keeps that.
-        precision: float32, bf16 or fp16.
-    """
-
-    key: str
-    varied: Mapping[str, float | int]
-    config: Mapping[str, Any]
-    folder: str
-    corpus: str
-    threads: int
-    device: str
-    precision: str
-    accumulate: int = 1
 
 
 def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None) -> TrialRecord:
@@ -221,48 +194,3 @@ def _finish(
     record.write(folder)
     clear_up(folder)
     return record
-
-
-def clear_up(folder: Path) -> None:
-    """Remove what a trial needs no more once it has a record; a kill may have come between the two."""
-    StateFiles(folder).clear()
-    drop_candidates(folder, keep=set())
-    remove_half_written(folder)
-
-
-def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
-    """Write and give the record of a point that cannot be finished, with the curve it had.
-
-    A trial that has a record keeps it: its worker may have died with everything done but said.
-
-    Raises:
-        Busy: another process trains this trial at this moment.
-    """
-    folder = Path(task.folder)
-    with locked(folder / LOCK, wait=A_LOOK):
-        remove_half_written(folder)
-        if (folder / RECORD).exists():
-            return TrialRecord.read(folder)
-        record = TrialRecord(
-            key=task.key,
-            state="failed",
-            config=task.config,
-            varied=task.varied,
-            data=data,
-            curve=tuple(read_curve(folder)),
-            overfit_epoch=None,
-            overfit_reached=False,
-            threads=task.threads,
-            device=task.device,
-            precision=task.precision,
-            reason=reason,
-        )
-        record.write(folder)
-        clear_up(folder)
-        drop_final(folder)
-    return record
-
-
-def task_from(plain: Mapping[str, Any]) -> TrialTask:
-    """A task from its JSON form."""
-    return TrialTask(**{field.name: plain[field.name] for field in fields(TrialTask)})

@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.study.trial import TrialTask
+from sweeper.study.task import TrialTask
 
 LARGE = 20_000_000  # encoder parameters, embeddings left out, from which one trial gets all cores
 LOG = "worker-{index}.log"
+SIZES = (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("intermediate_size", "hidden_dim"))
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,21 @@ def cores() -> int:
 
 def encoder_parameters(model: str) -> int:
     """Parameters of the encoder's layers from its configuration alone; a very large number if it does not say."""
+    values = _configuration(model)
+    hidden, layers, inner = (next((values[name] for name in names if name in values), None) for names in SIZES)
+    if hidden is None or layers is None:
+        return sys.maxsize
+    return int(layers * (4 * hidden * hidden + 2 * hidden * (inner or 4 * hidden)))
+
+
+def _configuration(model: str) -> Mapping[str, Any]:
+    """A folder's `config.json` as it stands: transformers takes seconds to import. A hub id is asked through it."""
+    file = Path(model) / "config.json"
+    if file.is_file():
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    try:
-        hidden, layers = config.hidden_size, config.num_hidden_layers
-        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * hidden)
-    except AttributeError:
-        return sys.maxsize
-    return int(layers * (4 * hidden * hidden + 2 * hidden * inner))
+    return dict(AutoConfig.from_pretrained(model, trust_remote_code=False).to_dict())
 
 
 @dataclass(frozen=True)

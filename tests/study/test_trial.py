@@ -12,7 +12,8 @@ from sweeper.study.files import read_curve
 from sweeper.study.locks import Busy, locked
 from sweeper.study.prepare import prepare
 from sweeper.study.record import PREDICTIONS, RECORD, WEIGHTS, TrialRecord
-from sweeper.study.trial import LOCK, START, TrialTask, failed_record, run_trial, task_from
+from sweeper.study.task import LOCK, START, TrialTask, failed_record, task_from
+from sweeper.study.trial import run_trial
 from sweeper.training.checkpoint import sha256
 
 TIMES = ("seconds", "sentences_per_second", "peak_memory_mb")

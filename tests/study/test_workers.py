@@ -1,5 +1,5 @@
 import pytest
-from transformers import BertConfig
+from transformers import BertConfig, DistilBertConfig
 
 from sweeper import assets
 from sweeper.study.workers import LARGE, Pool, encoder_parameters, plan_workers
@@ -35,6 +35,16 @@ def test_parameters_are_those_of_the_layers(tmp_path):
     )
     assert encoder_parameters(str(tmp_path)) == 2 * (400 + 800)
     assert encoder_parameters(assets.encoder("ko-mini")) < LARGE
+
+
+def test_parameters_are_found_under_distilberts_names_too(tmp_path):
+    DistilBertConfig(dim=10, n_layers=2, hidden_dim=40, n_heads=2).save_pretrained(tmp_path)
+    assert encoder_parameters(str(tmp_path)) == 2 * (400 + 800)
+
+
+def test_an_encoder_that_does_not_say_its_size_is_large(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert encoder_parameters(str(tmp_path)) >= LARGE
 
 
 @pytest.fixture
