@@ -34,7 +34,7 @@ sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate
 	@if [ -f sweeper/report.py ]; then $(PY) -m sweeper.report; fi
 
 ui: $(READY) ## open MLflow's pages on 127.0.0.1 (PORT=5000)
-	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///runs/mlflow.db
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///runs/mlflow.db
 
 best: $(READY) ## freeze the winner as a model folder (ARGS="--experiment kor_hate")
 	$(PY) -m sweeper.best --export $(ARGS)
