@@ -9,6 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.stamp
 CHOSEN := $(if $(EXPERIMENT),experiment=$(EXPERIMENT))
+NAMED := $(if $(EXPERIMENT),--experiment $(EXPERIMENT))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep ui best report status test faults bench lint clean
@@ -34,16 +35,17 @@ sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate
 	@if [ -f sweeper/report.py ]; then $(PY) -m sweeper.report; fi
 
 ui: $(READY) ## open MLflow's pages on 127.0.0.1 (PORT=5000)
+	@echo "Open http://127.0.0.1:$(PORT) when it says 'startup complete', choose your experiment and 'Training runs'."
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///runs/mlflow.db
 
-best: $(READY) ## freeze the winner as a model folder (ARGS="--experiment kor_hate")
-	$(PY) -m sweeper.best --export $(ARGS)
+best: $(READY) ## freeze the winner as a model folder (EXPERIMENT=kor_hate)
+	$(PY) -m sweeper.best --export $(NAMED) $(ARGS)
 
 report: $(READY) ## write the report of what has been trained
-	$(PY) -m sweeper.report $(ARGS)
+	$(PY) -m sweeper.report $(NAMED) $(ARGS)
 
 status: $(READY) ## say what has been trained and what is left
-	$(PY) -m sweeper.status $(ARGS)
+	$(PY) -m sweeper.status $(NAMED) $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k overfitting")
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(ARGS)

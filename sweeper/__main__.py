@@ -78,10 +78,11 @@ def run(configs: Sequence[Config]) -> int:
     """Run the studies; 1 if one of them ended without a winner."""
     from rich.console import Console
 
-    from sweeper.study.sweep import run_studies
+    console = Console()
+    console.print(opening(configs), markup=False, highlight=False, soft_wrap=True)
+    from sweeper.study.sweep import run_studies  # seconds of imports
 
     signal.signal(signal.SIGTERM, _leave)
-    console = Console()
     try:
         results = run_studies(configs, console)
     except KeyboardInterrupt:
@@ -89,6 +90,13 @@ def run(configs: Sequence[Config]) -> int:
         raise
     print_winner(console, results)
     return 0 if all(result.winner for result in results) else 1
+
+
+def opening(configs: Sequence[Config]) -> str:
+    """What is about to happen: said before the first slow import."""
+    studies = ", then ".join(f"{config.study.name} study" for config in configs)
+    left = " The time left that is shown is that of the study under way." if len(configs) > 1 else ""
+    return f"{configs[0].name}: {studies}.{left}"
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
@@ -110,12 +118,14 @@ def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
         return
     best = rank(winners)[0]
     assert best.at_overfit is not None
+    python = Path(sys.executable)
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     lines = [
-        f"Winner: {best.name}, overfitting epoch {overfitting_text(best)}, {figures(best.at_overfit)}",
+        f"Winner: {best.name}, overfitting epoch: {overfitting_text(best)}, {figures(best.at_overfit)}",
         "Next:",
-        f"  python -m sweeper.best --experiment {name} --export   # test it once and freeze it   (make best)",
-        f"  python -m sweeper.report --experiment {name}          # a page to show               (make report)",
-        "  make ui                                               # every run in MLflow",
+        f"  {python} -m sweeper.report --experiment {name}          # a page that says how sure this is",
+        f"  {python} -m sweeper.best --experiment {name} --export   # test it once and freeze it",
+        "  make ui                # every run in MLflow",
     ]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -143,10 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = given.text or read_texts(given.file, given.column, header=not given.no_header)
     classifier = Classifier(Path(given.folder), given.device, given.precision)
     top_k = min(given.top_k, len(classifier.names))
-    predictions = classifier.predict(texts, top_k, given.batch_size)
+    predictions = iter(classifier.predict(texts, top_k, given.batch_size))
+    first = list(islice(predictions, 1))  # what is wrong with the input shows before anything is written
     with _opened(given.output) as file:
         write = _jsonl if ending == ".jsonl" else _separated("\t" if ending == ".tsv" else ",")
-        write(file, predictions, 0 if classifier.is_regression else top_k)
+        write(file, chain(first, predictions), 0 if classifier.is_regression else top_k)
     return 0
 
 

@@ -67,12 +67,15 @@ def make_report(
     from sweeper.reporting.baseline import find_baseline
     from sweeper.reporting.evidence import gather, known_experiments
     from sweeper.reporting.page import render
+    from sweeper.reporting.words import verdict
 
     name = experiment or next(iter(known_experiments(runs)), None)
     if name is None:
         raise UserError(f"{runs}: there is no finished trial in this folder. Run `make sweep` first.")
     evidence = gather(runs, name, [Path(EXPERIMENTS), Path(__file__).parent.parent / EXPERIMENTS])
     simple = None if evidence.corpus is None else find_baseline(evidence.corpus, evidence.folder, baseline, say)
+    for line in verdict(evidence, simple):
+        say(line)
     page = render(evidence, simple, {"facts": _facts(evidence), "config": _settings(evidence)})
     path = output or runs / name / "report.html"
     _write(path, page)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sweeper.training.metrics import EpochMetrics
 
-COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
+COLUMNS = ("trial", "state", "epoch", "last val loss", "since", "where")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,7 +60,7 @@ def test_a_sweep_shows_epochs_time_left_and_the_winner(swept):
     assert "epoch 1/3" in out
     assert "left" in out
     assert "Winner: lr=" in out
-    assert "python -m sweeper.best --experiment rows --export" in out
+    assert "-m sweeper.best --experiment rows --export" in out
 
 
 def test_a_sweep_writes_under_runs_only(swept):

@@ -119,6 +119,13 @@ def test_make_alone_lists_every_target_with_a_line() -> None:
         assert re.search(rf"^  make {target} +\w", listed, re.MULTILINE)
 
 
+@pytest.mark.parametrize("target", ["best", "report", "status"])
+def test_every_target_takes_the_experiment_as_sweep_does(target) -> None:
+    command = ["make", "-n", target, "EXPERIMENT=kor_hate"]
+    planned = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=30).stdout
+    assert "--experiment kor_hate" in planned
+
+
 def test_make_runs_both_studies_of_the_chosen_experiment_in_one_process() -> None:
     for arguments, expected in (
         (["EXPERIMENT=kor_hate"], "experiment=kor_hate study=lr,batch"),

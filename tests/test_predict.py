@@ -197,3 +197,10 @@ def test_a_later_object_without_the_column_is_told(tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "a"}\n{"id": 1, "other": 2}\n')
     with pytest.raises(UserError, match="--column"):
         list(read_texts(str(tmp_path / "in.jsonl")))
+
+
+def test_nothing_is_written_where_the_input_is_wrong(folder, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("id,sentence\n1,기쁜 날\n")
+    with pytest.raises(UserError, match="--column"):
+        main([str(folder), str(tmp_path / "in.csv")])
+    assert capsys.readouterr().out == ""

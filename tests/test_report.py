@@ -21,6 +21,14 @@ def test_the_page_goes_beside_the_trials_and_its_path_is_printed(runs, capsys):
     assert not list((runs / "small").glob(".report*"))
 
 
+def test_the_terminal_says_how_sure_the_choice_is(runs, capsys):
+    main(["--runs", str(runs)])
+    said = capsys.readouterr().err
+    assert "The runner-up, " in said
+    assert "TF-IDF with logistic regression reaches " in said
+    assert "the baseline." in said
+
+
 def test_it_goes_where_it_is_sent_and_leaves_the_baseline_out(runs, tmp_path):
     target = tmp_path / "new" / "page.html"
     assert main(["--runs", str(runs), "--experiment", "small", "--output", str(target), "--no-baseline"]) == 0

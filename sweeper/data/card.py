@@ -97,7 +97,7 @@ def short_card(card: Mapping[str, Any]) -> str:
         _classes(card) if card["classes"] else _values(card),
         f"tokens    longest {tokens['longest']:,}, mean {tokens['mean']:.1f}; {tokens['rows_truncated']:,} rows cut at "
         f"{tokens['max_length']} ({tokens['tokens_truncated']:,} tokens)",
-        f"print     {card['fingerprint'][:12]}",
+        f"data id   {card['fingerprint'][:12]}",
     ]
     return "\n".join(lines)
 

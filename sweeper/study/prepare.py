@@ -20,6 +20,8 @@ from sweeper.study.space import Point, configuration_key, grid, identity, model_
 from sweeper.training.checkpoint import ASIDE, write_atomically
 from sweeper.training.compute import resolve_device, resolve_precision
 
+LARGEST_USUAL_RATE = 1.0
+
 
 @dataclass(frozen=True)
 class PreparedStudy:
@@ -149,6 +151,10 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
 
     shared = configuration_key(whole(config))
     rates = study["lr"] or [config["optimizer"]["lr"] or winning_rate(runs, name, f"lr@{shared}")]
+    if max(rates) > LARGEST_USUAL_RATE:
+        report(
+            f"learning rate {max(rates):g} is far above any usual one and will diverge; is a minus sign missing (2e-5)?"
+        )
     sizes = study["batch_size"] or [config["train"]["batch_size"]]
     _check_batch_fits(sizes, len(corpus.train.rows))
     points = []

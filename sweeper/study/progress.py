@@ -88,7 +88,7 @@ class PlainProgress:
         """Begin a study of these points."""
         self.rows = {p.key: _Row(trial_name(p.varied), int(p.config["train"]["epochs"])) for p in points}
         self.workers, self.title, self.opened = workers, title, time.monotonic()
-        self.say(f"{title}: {len(points)} trials, {workers} at a time")
+        self.say(f"{title}: {count(len(points), 'trial')}, {workers} at a time")
 
     def started(self, point: Point, worker: int) -> None:
         """A worker has begun the point."""
@@ -201,6 +201,11 @@ def figures(epoch: EpochMetrics) -> str:
     if epoch.val_accuracy is not None:
         parts += [f"train acc {number(epoch.train_accuracy)}", f"val acc {number(epoch.val_accuracy)}"]
     return "  ".join(parts)
+
+
+def count(number_of: int, what: str) -> str:
+    """`1 trial`, `8 trials`."""
+    return f"{number_of} {what}" if number_of == 1 else f"{number_of} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -68,6 +68,12 @@ def test_a_study_lists_the_points_of_all_its_starts(table):
     assert json.loads(study.file.read_text())["id"] == study.study_id
 
 
+def test_a_rate_with_its_minus_sign_forgotten_is_pointed_out(table):
+    said = []
+    prepare(config(table, "study=lr", "study.lr=[2e5]", "train.batch_size=4"), said.append)
+    assert any("200000" in line and "minus sign" in line for line in said)
+
+
 def test_a_batch_larger_than_the_training_split_is_refused(table):
     with pytest.raises(UserError, match="60 training rows"):
         prepare(config(table, "study=lr", "train.batch_size=61"), lambda _: None)
