@@ -40,7 +40,7 @@ class Outbox:
         self._hopeless = hopeless
         self._notice = notice
         self._waiting: queue.SimpleQueue[tuple[Operation, bool] | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
+        self._closing, self._given_up = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._progress = time.monotonic()
         self._dropped = 0
@@ -78,9 +78,10 @@ class Outbox:
             now = time.monotonic()
             idle = 0.0 if self._patient_now and not self._failing else now - max(self._progress, start)
             if idle > timeout or now - start > at_most:
+                self._given_up.set()  # nobody is told any more, so nothing goes on knocking
                 return False
             self._thread.join(0.02)
-        return self._dropped == 0
+        return self._dropped == 0 and not self._given_up.is_set()
 
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None:
@@ -90,7 +91,7 @@ class Outbox:
 
     def _deliver(self, operation: Operation) -> None:
         pause, behind, refused = FIRST_PAUSE, False, 0
-        while True:
+        while not self._given_up.is_set():
             try:
                 operation()
             except Exception as error:
@@ -105,5 +106,5 @@ class Outbox:
             else:
                 self._failing = False
                 return self._notice("again", None) if behind else None
-            time.sleep(pause)
+            self._given_up.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

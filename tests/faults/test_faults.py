@@ -1,5 +1,8 @@
 """A short choice of the faults; `make faults` runs all of them."""
 
+from importlib import import_module
+from operator import attrgetter
+
 import pytest
 
 from tests.faults.kills import KILL, TERM, Kill, every_kill, load_points
@@ -59,6 +62,12 @@ def test_every_point_is_struck_by_both_signals_and_with_one_worker_and_four():
         tried = [kill for kill in kills if points[kill.point].role == role]
         assert {(kill.signal, kill.workers) for kill in tried} == {(s, w) for s in (KILL, TERM) for w in (1, 4)}
     assert {kill.whom for kill in kills} == {"self", "parent", "all"}
+
+
+def test_every_point_is_a_function_that_there_is():
+    for name, point in load_points().items():
+        module, path = point.target.split(":")
+        assert callable(attrgetter(path)(import_module(module))), name
 
 
 def test_what_differs_is_found():
