@@ -113,17 +113,22 @@ def test_the_lock_pins_everything_that_is_asked_for_within_its_range() -> None:
     assert str(locked["torch"]) == "2.13.0"
 
 
+def make(*arguments: str, cwd: Path = REPO) -> "subprocess.CompletedProcess[str]":
+    """As typed by a person: not as the child of the `make test` that may run these tests, whose ARGS it would take."""
+    inherited = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS", "EXPERIMENT")
+    environment = {name: value for name, value in os.environ.items() if name not in inherited}
+    return subprocess.run(["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=30)
+
+
 def test_make_alone_lists_every_target_with_a_line() -> None:
-    listed = subprocess.run(["make"], cwd=REPO, capture_output=True, text=True, timeout=30).stdout
+    listed = make().stdout
     for target in ("setup", "sweep", "ui", "best", "report", "status", "test", "bench", "lint", "clean"):
         assert re.search(rf"^  make {target} +\w", listed, re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["best", "report", "status"])
 def test_every_target_takes_the_experiment_as_sweep_does(target) -> None:
-    command = ["make", "-n", target, "EXPERIMENT=kor_hate"]
-    planned = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=30).stdout
-    assert "--experiment kor_hate" in planned
+    assert "--experiment kor_hate" in make("-n", target, "EXPERIMENT=kor_hate").stdout
 
 
 def test_make_runs_both_studies_of_the_chosen_experiment_in_one_process() -> None:
@@ -131,7 +136,7 @@ def test_make_runs_both_studies_of_the_chosen_experiment_in_one_process() -> Non
         (["EXPERIMENT=kor_hate"], "experiment=kor_hate study=lr,batch"),
         ([], "study=lr,batch"),
     ):
-        planned = subprocess.run(["make", "-n", "sweep", *arguments], cwd=REPO, capture_output=True, text=True).stdout
+        planned = make("-n", "sweep", *arguments).stdout
         commands = [line.split("-m sweeper ")[1].split() for line in planned.splitlines() if "-m sweeper " in line]
         assert commands == [expected.split()]
 
@@ -142,7 +147,7 @@ def test_an_old_python_is_refused_before_anything_is_made(tmp_path: Path) -> Non
     old = tmp_path / "python3.9"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit\nexit 1\n')
     old.chmod(0o755)
-    refused = subprocess.run(["make", "setup", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    refused = make("setup", f"PYTHON={old}", cwd=tmp_path)
     assert refused.returncode != 0
     assert "needs Python 3.11 or newer" in refused.stderr
     assert "Python 3.9.1" in refused.stderr
