@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.left import differences, mlflow_runs, optuna_trials
 from tests.faults.servers import MlflowServer, Postgres, postgres_binaries
-from tests.faults.sweep import EPOCHS, Inputs, Sweep, differences, mlflow_runs, optuna_trials
+from tests.faults.sweep import EPOCHS, Inputs, Sweep
 
 pytest.importorskip("psycopg", reason="needs the driver: pip install 'sweeper[postgres]'")
 BINARIES = postgres_binaries()

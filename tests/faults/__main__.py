@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import tests.faults.tracking  # noqa: F401  enters its faults
+import tests.faults.stopping
+import tests.faults.tracking  # noqa: F401  these two enter their faults
 from tests.faults.kills import Killer, Outcome, every_kill
+from tests.faults.left import differences
 from tests.faults.others import FAULTS, Bench, Skipped
-from tests.faults.sweep import Inputs, Lost, Sweep, differences
+from tests.faults.sweep import Inputs, Lost, Sweep
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# What a sweep survives

@@ -6,8 +6,9 @@ from operator import attrgetter
 import pytest
 
 from tests.faults.kills import KILL, TERM, Kill, every_kill, load_points
+from tests.faults.left import differences
 from tests.faults.others import FAULTS, Bench, Skipped
-from tests.faults.sweep import EPOCHS, Inputs, Sweep, check, differences
+from tests.faults.sweep import EPOCHS, Inputs, Sweep, check
 
 CHOICE = [
     Kill("Optuna point asked, without parameters", KILL, "self", 1),
