@@ -101,7 +101,7 @@ def opening(configs: Sequence[Config]) -> str:
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
     """A scheduler's SIGTERM ends like Ctrl-C: nothing needs saving, since every finished epoch is on disk."""
-    raise KeyboardInterrupt
+    raise cli.Terminated
 
 
 def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:

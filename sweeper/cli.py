@@ -1,7 +1,7 @@
 """How every command line ends: the one place that turns an exception into an exit code.
 
 0 done · 2 a mistake the user can mend, told on standard error without a traceback · 130 Ctrl-C ·
-141 nobody reads the output any more · 1 our fault, with the traceback.
+143 a scheduler's SIGTERM · 141 nobody reads the output any more · 1 our fault, with the traceback.
 """
 
 import errno
@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from sweeper.errors import UserError
 
-USER, OURS, INTERRUPTED, UNREAD = 2, 1, 130, 141
+USER, OURS, INTERRUPTED, UNREAD, TERMINATED = 2, 1, 130, 141, 143
 DISK = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -23,6 +23,10 @@ DISK = {
 }
 
 
+class Terminated(KeyboardInterrupt):
+    """A SIGTERM, which ends a command as Ctrl-C does but with the exit code that schedulers expect."""
+
+
 def run(main: Callable[[], int]) -> NoReturn:
     """Run a command and leave the process with the exit code that fits."""
     try:
@@ -30,6 +34,8 @@ def run(main: Callable[[], int]) -> NoReturn:
         sys.stdout.flush()
     except UserError as error:
         code = _tell(str(error), USER)
+    except Terminated:
+        code = _tell("terminated", TERMINATED)
     except KeyboardInterrupt:
         code = _tell("interrupted", INTERRUPTED)
     except BrokenPipeError:

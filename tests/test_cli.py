@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sweeper
-from sweeper.cli import run
+from sweeper.cli import Terminated, run
 from sweeper.errors import UserError
 
 
@@ -25,6 +25,7 @@ def raising(error: BaseException):
     [
         (UserError("no such column"), 2),
         (KeyboardInterrupt(), 130),
+        (Terminated(), 143),
         (PermissionError(errno.EACCES, "Permission denied", "runs/x"), 2),
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 2),
         (OSError(errno.EROFS, "Read-only file system", "runs/x"), 2),
