@@ -22,8 +22,9 @@ from transformers import PreTrainedModel, pipeline
 from sweeper.data.corpus import Corpus
 from sweeper.data.tokens import Split, load_tokenizer
 from sweeper.errors import UserError
-from sweeper.restore import no_bars
 from sweeper.scores import classification_scores, confident_mistakes, regression_scores
+from sweeper.training.checkpoint import flush
+from sweeper.training.classifier import quiet
 from sweeper.training.evaluation import Evaluation, evaluate
 
 CHECKED_ROWS = 512  # validation rows whose predictions must be those that training recorded
@@ -121,7 +122,7 @@ def freeze(
 def _write(folder: Path, trained: Trained, corpus: Corpus, files: Mapping[str, str]) -> None:
     trained.classifier.to("cpu")  # type: ignore[arg-type]
     trained.classifier.config.name_or_path = ""  # a path of this machine
-    with no_bars():
+    with quiet():
         trained.classifier.save_pretrained(folder)
     tokenizer = load_tokenizer(trained.model)
     tokenizer.model_max_length = int(corpus.card["settings"]["max_length"])
@@ -155,7 +156,7 @@ def _check_folder(folder: Path, trained: Trained, corpus: Corpus) -> None:
     split = _some(corpus.validation, rows)
     on_cpu = Trained(trained.classifier, trained.model, torch.device("cpu"))
     expected = on_cpu.score(corpus, split).probabilities
-    with no_bars():
+    with quiet():
         classify = pipeline("text-classification", str(folder), device="cpu")
         given: Any = classify(corpus.texts(split.rows), truncation=True, top_k=None)
     scores: list[dict[str, float]] = [{one["label"]: one["score"] for one in row} for row in given]
@@ -182,7 +183,7 @@ def _beside(target: Path) -> Iterator[Path]:
         aside.mkdir(parents=True)
         yield aside
         for path in (*aside.iterdir(), aside):
-            _flush(path)
+            flush(path)
         aside.replace(target)
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno is None:
@@ -194,11 +195,3 @@ def _beside(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,19 +5,16 @@ everything above knows one kind of classifier: one logit a class.
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
-from transformers.utils import logging
 
 from sweeper.errors import UserError
 from sweeper.training.checkpoint import load_weights
-from sweeper.training.classifier import load_classifier, resolve_loss
+from sweeper.training.classifier import load_classifier, quiet, resolve_loss
 
 
 def restore(
@@ -95,7 +92,7 @@ def load_frozen(folder: Path) -> PreTrainedModel:
         UserError: there is no sequence classifier in it.
     """
     try:
-        with no_bars():
+        with quiet():
             model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
             )
@@ -109,17 +106,3 @@ def labels_of(model: PreTrainedModel) -> tuple[str, ...]:
     """A classifier's label names by class id (one generic name for a regression)."""
     names = {int(number): str(name) for number, name in (model.config.id2label or {}).items()}
     return tuple(names[number] for number in sorted(names))
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """No progress bars and no load report of transformers on the terminal."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

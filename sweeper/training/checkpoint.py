@@ -34,15 +34,16 @@ def _aside(path: Path) -> Iterator[Path]:
     aside = path.parent / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{ASIDE}"
     try:
         yield aside
-        _flush(aside)
+        flush(aside)
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _flush(path.parent)
+    flush(path.parent)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -60,7 +60,7 @@ def load_classifier(
     """
     kind = resolve_loss(loss, len(label_names))
     source = assets.encoder(model)
-    with _quiet(), _explained(model, source), torch.random.fork_rng([]):
+    with quiet(), _explained(model, source), torch.random.fork_rng([]):
         torch.manual_seed(seed)
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         _set_labels(config, label_names, kind)
@@ -95,7 +95,7 @@ def _set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar and no list of missing head weights on the terminal."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(40)  # errors only
