@@ -59,7 +59,7 @@ bench: $(READY) ## measure against transformers.Trainer on this machine
 lint: $(READY) ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy --strict sweeper
+	$(VENV)/bin/mypy --strict sweeper bench
 
 clean: ## remove caches and builds; runs/, exports/ and .venv stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

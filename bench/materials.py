@@ -66,14 +66,14 @@ def make_encoder(folder: Path, shape: Mapping[str, int], seed: int = 0) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from sweeper.restore import no_bars
+    from sweeper.training.classifier import quiet
 
     folder.mkdir(parents=True)
     for name in TOKENIZER:
         shutil.copyfile(Path(assets.encoder("ko-mini")) / name, folder / name)
     torch.manual_seed(seed)
     config: Any = {"vocab_size": len(AutoTokenizer.from_pretrained(folder)), **shape}
-    with no_bars():
+    with quiet():
         BertModel(BertConfig(**config)).save_pretrained(folder)
     return folder
 
