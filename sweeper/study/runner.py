@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeper.curves import curve_html
 from sweeper.errors import UserError
 from sweeper.study.files import clear_up
 from sweeper.study.ledger import Ledger
@@ -21,7 +20,7 @@ from sweeper.study.progress import Progress
 from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
 from sweeper.study.task import LOCK, TrialTask, failed_record
-from sweeper.study.versions import versions
+from sweeper.study.tracks import Tracks
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
@@ -76,11 +75,10 @@ class StudyRunner:
         keep_all: bool,
     ) -> None:
         self.prepared, self.ledger, self.pool, self.plan = prepared, ledger, pool, plan
-        self.tracker, self.progress = tracker, progress
+        self.tracks, self.progress = Tracks(prepared, tracker), progress
         self.retries, self.keep_all = retries, keep_all
         self.records: dict[str, TrialRecord] = {}
         self.taken_over: set[str] = set()
-        self.study_run = tracker.study(prepared.study, prepared.study_id, prepared.config, self._study_tags())
         self._at_work: dict[int, _Assignment] = {}
         self._failures: dict[str, int] = {}
         self._micro_batches: dict[str, int] = {}
@@ -106,7 +104,7 @@ class StudyRunner:
         records = tuple(self.records[point.key] for point in self.prepared.points)
         best = rank(records)[0]
         winner = best if best.state == "complete" else None
-        self.tracker.finish(self.study_run, "complete", tags={"sweeper.winner": winner.name if winner else "none"})
+        self.tracks.close(winner)
         return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
 
     def _folder(self, point: Point) -> Path:
@@ -122,7 +120,7 @@ class StudyRunner:
             clear_up(self._folder(point))
             note = "taken over: already trained" if note_reuse else "taken over from another sweep"
             self.taken_over.add(point.key)
-            self._finish(point, record, self._start_tracking(point), note)
+            self._finish(point, record, self.tracks.begin(point), note)
 
     def _assign(self) -> None:
         """Give every idle worker the next point that is free."""
@@ -133,7 +131,7 @@ class StudyRunner:
             if point is None:
                 return
             worker = self._idle.pop()
-            self._at_work[worker] = _Assignment(point, self._start_tracking(point))
+            self._at_work[worker] = _Assignment(point, self.tracks.begin(point))
             self.pool.send(worker, self._task(point))
             self.progress.started(point, worker)
 
@@ -189,7 +187,7 @@ class StudyRunner:
         assignment.curve.append(epoch)
         self.progress.epoch(assignment.point, epoch)
         self.ledger.report(assignment.point, epoch)
-        self.tracker.epochs(assignment.run, assignment.curve)
+        self.tracks.tracker.epochs(assignment.run, assignment.curve)
 
     def _on_ended(self, assignment: _Assignment, event: Event) -> None:
         self._release(event.worker)
@@ -264,37 +262,6 @@ class StudyRunner:
         self.records[point.key] = record
         self.ledger.tell(point, record, note)
         self.progress.ended(point, record, note)
-        self._finish_tracking(record, run, note)
+        self.tracks.end(record, run, note)
         if not self.keep_all:
             drop_losers(self.prepared.trials, self.prepared.studies())
-
-    def _start_tracking(self, point: Point) -> Run:
-        name = self.prepared.trial_name(point)
-        return self.tracker.trial(self.study_run, point.key, name, point.config, self._study_tags())
-
-    def _finish_tracking(self, record: TrialRecord, run: Run, note: str | None) -> None:
-        def figure() -> str:
-            title = f"{self.prepared.name} · {record.name}"
-            return curve_html(record.curve, record.overfit_epoch, record.overfit_reached, title)
-
-        tags = {
-            "sweeper.overfit_epoch": str(record.overfit_epoch),
-            "sweeper.overfit_reached": str(record.overfit_reached).lower(),
-            "sweeper.threads": str(record.threads),
-            "sweeper.device": record.device,
-            **{f"sweeper.{name}": value for name, value in record.tags.items()},
-            **({"sweeper.reason": record.reason} if record.reason else {}),
-            **({"sweeper.note": note} if note and note.endswith("trained") else {}),
-        }
-        self.tracker.epochs(run, record.curve)
-        self.tracker.finish(
-            run,
-            record.state,
-            at_overfit=record.at_overfit,
-            tags=tags,
-            figure=figure,
-            artifacts={"data_card.json": self.prepared.corpus.card},
-        )
-
-    def _study_tags(self) -> dict[str, str]:
-        return {"sweeper.data": self.prepared.corpus.fingerprint, **versions()}
