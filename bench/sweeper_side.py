@@ -106,7 +106,7 @@ def predict(job: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `seconds`, `count`, `labels` of the sentences.
     """
-    from sweeper.predict import Classifier
+    from sweeper.prediction import Classifier
 
     sentences = json.loads(Path(job["sentences"]).read_text(encoding="utf-8"))
     classifier = Classifier(Path(job["model"]), job["device"], job["precision"])

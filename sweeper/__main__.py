@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from sweeper import cli
-from sweeper.config import Config, compose, from_plain, help_text, plain
+from sweeper.config import Config, compose_studies, from_plain, help_text, plain
 from sweeper.errors import UserError
 
 if TYPE_CHECKING:  # imported when needed, so that --help and a mistyped key answer at once
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(help_text())
         return 0
     chosen = [override for override in overrides if override != SHOW_CONFIG]
-    configs = frozen(chosen) if FROZEN in chosen else [compose(study) for study in studies_of(chosen)]
+    configs = frozen(chosen) if FROZEN in chosen else compose_studies(chosen)
     return show(configs) if SHOW_CONFIG in overrides else run(configs)
 
 
@@ -54,15 +54,6 @@ def frozen(arguments: Sequence[str]) -> list[Config]:
     if not isinstance(values, dict):
         raise UserError(f"{FROZEN} {arguments[1]}: holds no configuration; expected keys such as `model` and `data`")
     return [from_plain(values)]
-
-
-def studies_of(overrides: Sequence[str]) -> list[list[str]]:
-    """One list of overrides a study: `study=lr,batch` runs both, one after the other."""
-    chosen = [override for override in overrides if override.startswith("study=")]
-    if not chosen:
-        return [list(overrides)]
-    rest = [override for override in overrides if override not in chosen]
-    return [[*rest, f"study={name}"] for name in chosen[-1].removeprefix("study=").split(",")]
 
 
 def show(configs: Sequence[Config]) -> int:

@@ -5,12 +5,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sweeper import cli
-
-if TYPE_CHECKING:
-    from sweeper.winner.choice import Winner
 
 DEFAULT = ""  # --export without a folder
 
@@ -26,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     best = Winner(choose(Path(given.runs), given.experiment), _note)
     target = _target(given, best.choice.name)
-    frozen = target is not None and _is_export_of(target, best)
+    frozen = target is not None and best.is_frozen_in(target)
     if target is not None and not frozen:
         from sweeper.export import check_target
 
@@ -78,15 +74,6 @@ def _target(given: argparse.Namespace, name: str) -> Path | None:
     if given.export is None and not given.push and not given.register:
         return None
     return Path(given.export) if given.export else Path(given.exports) / name
-
-
-def _is_export_of(target: Path, best: "Winner") -> bool:
-    """Whether the folder is an export of this very winner, which need not be made again."""
-    try:
-        key: object = json.loads((target / "winner.json").read_text(encoding="utf-8"))["key"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return key == best.choice.winner.key
 
 
 def _note(text: str) -> None:

@@ -17,7 +17,17 @@ from sweeper.errors import UserError
 from sweeper.schema import KEYS, LONGEST_NAME, Config, read
 from sweeper.values import alternatives, bare, refusal, similar, suggest
 
-__all__ = ["Config", "compose", "conf_folder", "from_plain", "help_text", "options", "plain", "redact_url"]
+__all__ = [
+    "Config",
+    "compose",
+    "compose_studies",
+    "conf_folder",
+    "from_plain",
+    "help_text",
+    "options",
+    "plain",
+    "redact_url",
+]
 
 SECRETS = re.compile(r"([?&;][^=&]*(?:password|passwd|pwd|secret|token|key)[^=&]*=)[^&#]*", re.IGNORECASE)
 WIDTH = 34
@@ -50,6 +60,19 @@ def compose(overrides: Sequence[str]) -> Config:
     values["data"] = _one_place(values["data"], set(given))
     values["name"] = values["name"] if values["name"] is not None else _name(values, set(given))
     return read(values)
+
+
+def compose_studies(overrides: Sequence[str]) -> list[Config]:
+    """One configuration a study: `study=lr,batch` gives two, to be run one after the other.
+
+    Raises:
+        UserError: as `compose`.
+    """
+    chosen = [override for override in overrides if override.startswith("study=")]
+    if not chosen:
+        return [compose(overrides)]
+    rest = [override for override in overrides if override not in chosen]
+    return [compose([*rest, f"study={name}"]) for name in chosen[-1].removeprefix("study=").split(",")]
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from transformers import pipeline
 
-from sweeper import best
+from sweeper.best import main
 from sweeper.config import compose, plain
 from sweeper.errors import UserError
 from sweeper.study.prepare import prepare
@@ -55,7 +55,7 @@ def runs(swept: Path, tmp_path: Path) -> Path:
 
 
 def call(runs: Path, *arguments: str) -> int:
-    return best.main(["--runs", str(runs), "--exports", str(runs.parent / "exports"), *arguments])
+    return main(["--runs", str(runs), "--exports", str(runs.parent / "exports"), *arguments])
 
 
 def printed_json(capsys: pytest.CaptureFixture[str]) -> dict:

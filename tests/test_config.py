@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sweeper.config import Config, compose, from_plain, help_text, options, plain, redact_url
+from sweeper.config import Config, compose, compose_studies, from_plain, help_text, options, plain, redact_url
 from sweeper.errors import UserError
 from sweeper.schema import KEYS
 
@@ -358,3 +358,9 @@ def test_composing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(compose([]), Config)
     assert Path.cwd() == tmp_path
     assert os.listdir(tmp_path) == []
+
+
+def test_a_list_of_studies_gives_one_configuration_each():
+    both = compose_studies(["study=lr,batch", "train.epochs=3"])
+    assert [(config.study.name, config.train.epochs) for config in both] == [("lr", 3), ("batch", 3)]
+    assert compose_studies(["train.epochs=3"]) == [compose(["train.epochs=3"])]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.__main__ import main, studies_of
+from sweeper.__main__ import main
 from sweeper.study.record import RECORD, WEIGHTS, TrialRecord
 
 RATES = "study.lr=[3e-2,1e-2]"
@@ -161,11 +161,6 @@ def test_a_users_mistake_is_told_without_a_traceback(arguments, words, tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert all(word in done.stderr for word in words), done.stderr
-
-
-def test_studies_of_a_list_run_one_after_the_other():
-    assert studies_of(["study=lr,batch", "model=a"]) == [["model=a", "study=lr"], ["model=a", "study=batch"]]
-    assert studies_of(["model=a"]) == [["model=a"]]
 
 
 def test_the_composed_configuration_can_be_shown(capsys):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, pipeline
 
-from sweeper import predict as predict_module
 from sweeper.errors import UserError
 from sweeper.inputs import read_texts
-from sweeper.predict import Classifier, main, predict
+from sweeper.predict import main
+from sweeper.prediction import Classifier, predict
 from sweeper.training.classifier import load_classifier
 
 LABELS = ("기쁨", "슬픔", "보통")
@@ -122,7 +123,7 @@ def test_a_cut_off_run_leaves_no_output(folder, tmp_path, monkeypatch):
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(predict_module, "_jsonl", broken)
+    monkeypatch.setattr(sys.modules[main.__module__], "_jsonl", broken)
     with pytest.raises(OSError, match="No space"):
         main([str(folder), "--text", "날", "--output", str(tmp_path / "out.jsonl")])
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from rich.console import Console
@@ -35,6 +36,15 @@ class _Row:
     def left(self) -> float:
         """Epochs still to train."""
         return 0.0 if self.state not in ("waiting", "running") else self.epochs - len(self.curve) - self.part
+
+    def add(self, epoch: EpochMetrics) -> None:
+        """An epoch is done."""
+        self.curve.append(epoch)
+        self.part = 0.0
+
+    def end(self, record: TrialRecord) -> None:
+        """The trial has its record."""
+        self.state, self.curve, self.part = record.state, list(record.curve), 0.0
 
 
 class Progress(Protocol):
@@ -86,9 +96,12 @@ class PlainProgress:
 
     def open(self, title: str, points: Sequence[Point], workers: int) -> None:
         """Begin a study of these points."""
+        self._begin(title, points, workers)
+        self.say(f"{title}: {count(len(points), 'trial')}, {workers} at a time")
+
+    def _begin(self, title: str, points: Sequence[Point], workers: int) -> None:
         self.rows = {p.key: _Row(trial_name(p.varied), int(p.config["train"]["epochs"])) for p in points}
         self.workers, self.title, self.opened = workers, title, time.monotonic()
-        self.say(f"{title}: {count(len(points), 'trial')}, {workers} at a time")
 
     def started(self, point: Point, worker: int) -> None:
         """A worker has begun the point."""
@@ -102,14 +115,13 @@ class PlainProgress:
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
         row = self.rows[point.key]
-        row.curve.append(epoch)
-        row.part = 0.0
+        row.add(epoch)
         self.say(f"{row.name}  epoch {epoch.epoch}/{row.epochs}  {figures(epoch)}  {epoch.seconds:.1f} s  {self.eta()}")
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
         row = self.rows[point.key]
-        row.state, row.curve, row.part = record.state, list(record.curve), 0.0
+        row.end(record)
         at = f"overfitting point: {overfitting_text(record)}"
         done = sum(r.left == 0 for r in self.rows.values())
         why = f" ({note or record.reason})" if note or record.reason else ""
@@ -137,6 +149,40 @@ class PlainProgress:
         return f"about {duration(total)} left"
 
 
+class NotebookProgress(PlainProgress):
+    """A table in a notebook's output, put in place of the one before; a terminal's redrawing would leave junk there."""
+
+    REDRAW = 0.5  # seconds; every redrawing goes to the browser
+
+    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+        """Begin a study of these points."""
+        from IPython.display import display  # a notebook has it
+
+        self._begin(title, points, workers)
+        self._drawn = time.monotonic()
+        self._shown = display(progress_table(self), display_id=True)
+
+    def step(self, point: Point, step: int, steps: int) -> None:
+        """An epoch is under way."""
+        super().step(point, step, steps)
+        if time.monotonic() - self._drawn > self.REDRAW:
+            self._redraw()
+
+    def epoch(self, point: Point, epoch: EpochMetrics) -> None:
+        """An epoch is done."""
+        self.rows[point.key].add(epoch)
+        self._redraw()
+
+    def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
+        """The point has its record."""
+        self.rows[point.key].end(record)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._drawn = time.monotonic()
+        self._shown.update(progress_table(self))
+
+
 class LiveProgress(PlainProgress):
     """A table redrawn in place, one row a trial."""
 
@@ -147,19 +193,18 @@ class LiveProgress(PlainProgress):
     def open(self, title: str, points: Sequence[Point], workers: int) -> None:
         """Begin a study of these points."""
         super().open(title, points, workers)
-        self._live = Live(console=self.console, get_renderable=self.table, refresh_per_second=4, transient=True)
+        show = partial(progress_table, self)
+        self._live = Live(console=self.console, get_renderable=show, refresh_per_second=4, transient=True)
         self._live.start()
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        row = self.rows[point.key]
-        row.curve.append(epoch)
-        row.part = 0.0
+        self.rows[point.key].add(epoch)
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
         row = self.rows[point.key]
-        row.state, row.curve, row.part = record.state, list(record.curve), 0.0
+        row.end(record)
         if note or record.reason:
             self.say(f"{row.name}: {note or record.reason}")
 
@@ -169,15 +214,17 @@ class LiveProgress(PlainProgress):
             self._live.stop()
             self._live = None
 
-    def table(self) -> Table:
-        """The trials as they are now."""
-        elapsed = duration(time.monotonic() - self.opened)
-        table = Table(title=f"{self.title} · {elapsed} so far · {self.eta() or 'time left: after the first epoch'}")
-        for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
-            table.add_column(column, justify="left" if column in ("trial", "state") else "right")
-        for row in self.rows.values():
-            table.add_row(*_cells(row))
-        return table
+
+def progress_table(progress: PlainProgress) -> Table:
+    """The trials as they are now."""
+    elapsed = duration(time.monotonic() - progress.opened)
+    left = progress.eta() or ("time left: after the first epoch" if any(r.left for r in progress.rows.values()) else "")
+    table = Table(title=" · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part))
+    for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
+        table.add_column(column, justify="left" if column in ("trial", "state") else "right")
+    for row in progress.rows.values():
+        table.add_row(*_cells(row))
+    return table
 
 
 def _cells(row: _Row) -> list[str]:
@@ -217,8 +264,10 @@ def duration(seconds: float) -> str:
 
 
 def make_progress(kind: str, console: Console) -> Progress:
-    """The progress of this kind: `auto` is live on a terminal and plain elsewhere."""
+    """The progress of this kind: `auto` is a table on a terminal and in a notebook, and plain elsewhere."""
     if kind == "none":
         return NoProgress()
+    if console.is_jupyter and kind in ("auto", "live"):
+        return NotebookProgress(console)
     live = kind == "live" or (kind == "auto" and console.is_terminal)
     return LiveProgress(console) if live else PlainProgress(console)

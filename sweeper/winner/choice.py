@@ -146,6 +146,14 @@ class Winner:
         write_atomically(self.report_file, json.dumps(report, ensure_ascii=False, indent=1).encode())
         return report
 
+    def is_frozen_in(self, target: Path) -> bool:
+        """Whether the folder is an export of this very winner, which need not be made again."""
+        try:
+            key: object = json.loads((target / "winner.json").read_text(encoding="utf-8"))["key"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return key == self.choice.winner.key
+
     def export(self, target: Path) -> None:
         """Freeze the winner as a model folder.
 

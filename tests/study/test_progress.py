@@ -1,10 +1,20 @@
 import io
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from records import epoch, point, record
 from rich.console import Console
 
-from sweeper.study.progress import LiveProgress, NoProgress, PlainProgress, duration, make_progress
+from sweeper.study.progress import (
+    LiveProgress,
+    NoProgress,
+    NotebookProgress,
+    PlainProgress,
+    duration,
+    make_progress,
+    progress_table,
+)
 
 POINTS = [point("a", lr=1e-3), point("b", lr=1e-4)]
 
@@ -57,11 +67,41 @@ def test_live_table_shows_every_trial_and_its_figures():
     live.started(POINTS[0], 0)
     live.epoch(POINTS[0], epoch(1))
     out = console()
-    out.print(live.table())
+    out.print(progress_table(live))
     text = out.file.getvalue()
     assert "running" in text
     assert "waiting" in text
     assert "1.0/3" in text
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook was shown, its latest last; IPython itself is looked at in experiments/quickstart.ipynb."""
+    shown = []
+    handle = SimpleNamespace(update=shown.append)
+    fake = ModuleType("IPython.display")
+    fake.display = lambda table, display_id=None: shown.append(table) or handle
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    return shown
+
+
+def test_a_notebook_gets_one_table_that_is_replaced_and_no_lines(notebook):
+    where = console()
+    where.is_jupyter = True
+    progress = make_progress("auto", where)
+    assert type(progress) is NotebookProgress
+    progress.open("made · lr study", POINTS, 2)
+    before = where.file.getvalue()
+    progress.started(POINTS[0], 0)
+    progress.epoch(POINTS[0], epoch(1))
+    progress.ended(POINTS[0], record("a"))
+    progress.close()
+    assert where.file.getvalue() == before
+    assert len(notebook) == 3
+    out = console()
+    out.print(notebook[-1])
+    assert "complete" in out.file.getvalue()
 
 
 def test_kind_follows_the_terminal_unless_it_is_given():
