@@ -6,6 +6,7 @@ the test split itself: what it shows of it, `best` wrote.
 
 import argparse
 import datetime
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--baseline", action=argparse.BooleanOptionalAction, default=None,
         help="train TF-IDF with logistic regression for comparison (default: up to 100,000 training rows)",
     )  # fmt: skip
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the figures as JSON too: result.json")
     options = parser.parse_args(arguments)
     path = make_report(
-        options.runs, options.experiment, options.output, baseline=options.baseline,
+        options.runs, options.experiment, options.output, baseline=options.baseline, record=options.record,
         say=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     print(path)
@@ -50,6 +52,7 @@ def make_report(
     output: Path | None = None,
     *,
     baseline: bool | None = None,
+    record: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write the page and give its path.
@@ -59,6 +62,7 @@ def make_report(
         experiment: its name; None takes the one worked on last.
         output: default `<runs>/<experiment>/report.html`.
         baseline: False: without; True: however many rows; None: up to 100,000 training rows.
+        record: where to write the figures as JSON (`sweeper.reporting.result`); None: nowhere.
         say: told what takes seconds.
 
     Raises:
@@ -78,11 +82,16 @@ def make_report(
         say(line)
     page = render(evidence, simple, {"facts": _facts(evidence), "config": _settings(evidence)})
     path = output or runs / name / "report.html"
-    _write(path, page)
+    _write(path, page, "--output")
+    if record is not None:
+        from sweeper.reporting.result import make_result
+
+        values = make_result(evidence, simple)
+        _write(record, json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1) + "\n", "--record")
     return path
 
 
-def _write(path: Path, page: str) -> None:
+def _write(path: Path, page: str, option: str) -> None:
     """Written aside and renamed: a page that is there is whole."""
     from sweeper.training.checkpoint import write_atomically
 
@@ -91,7 +100,7 @@ def _write(path: Path, page: str) -> None:
         write_atomically(path, page.encode("utf-8", errors="replace"))
     except OSError as error:
         raise UserError(
-            f"--output {path}: cannot be written ({error.strerror}). Free some space or name another file."
+            f"{option} {path}: cannot be written ({error.strerror}). Free some space or name another file."
         ) from None
 
 
