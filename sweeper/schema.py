@@ -140,6 +140,15 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Prune:
+    name: Literal["none", "overfit", "median", "halving", "hyperband"]
+    extra_epochs: Whole
+    first_epoch: Count
+    startup_trials: Whole
+    factor: Annotated[int, Rule("2 or more", lambda x: x >= 2)]
+
+
+@dataclass(frozen=True)
 class Launcher:
     name: Literal["local"]
     workers: Literal["auto"] | Count
@@ -174,6 +183,7 @@ class Config:
     train: Train
     overfitting: Overfitting
     study: Study
+    prune: Prune
     launcher: Launcher
     storage: Text | None
     tracking: Tracking

@@ -108,7 +108,7 @@ def _about_winner(winner: TrialRecord, evidence: Evidence) -> Iterator[str]:
             "The winner's validation loss had not risen by its last epoch: it may still be learning, and more epochs "
             "(train.epochs) may give more."
         )
-    complete = [record for record in evidence.records if record.state == "complete"]
+    complete = [record for record in evidence.records if record.is_candidate]
     for setting in SETTINGS:
         values = values_tried(evidence.records, setting)
         value = value_of(winner, setting)

@@ -59,7 +59,7 @@ def value_of(record: TrialRecord, setting: Setting) -> float:
 def judged(record: TrialRecord, regression: bool) -> float | None:
     """What trials are compared by: validation accuracy (regression: loss) at the overfitting point."""
     at = record.at_overfit
-    if at is None or record.state != "complete":
+    if at is None or not record.is_candidate:
         return None
     return at.val_loss if regression else at.val_accuracy
 

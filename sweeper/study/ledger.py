@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner, NopPruner
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -26,7 +27,7 @@ from sweeper.study.space import Point
 from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
-KEY, VARIED = "key", "varied"
+KEY, VARIED, STOPPED_AT = "key", "varied", "stopped_at"
 STORAGE_LOCK = "storage.lock"
 
 OPTUNA_STATES = {
@@ -107,14 +108,19 @@ class Ledger:
         storage: what `open_storage` gives.
         name: the Optuna study's name.
         lock: file under whose lock all changes are made.
+        pruner: judges every epoch; None never stops a trial.
     """
 
-    def __init__(self, storage: Any, name: str, lock: Path) -> None:
+    def __init__(self, storage: Any, name: str, lock: Path, pruner: BasePruner | None = None) -> None:
         self._lock = lock
         self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
         with locked(lock, wait=LOCK_SECONDS):
             self._study = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True
+                storage=storage,
+                study_name=name,
+                direction="maximize",
+                load_if_exists=True,
+                pruner=pruner or NopPruner(),
             )
 
     def claim(self, points: Sequence[Point], is_open: Callable[[Point], bool]) -> Point | None:
@@ -138,10 +144,22 @@ class Ledger:
                     return point
         return None
 
-    def report(self, point: Point, epoch: EpochMetrics) -> None:
-        """Add an epoch's validation accuracy (regression: minus the loss), for Optuna's dashboard and pruners."""
+    def report(self, point: Point, epoch: EpochMetrics) -> bool:
+        """Add an epoch's validation accuracy (regression: minus the loss) and give the pruner's verdict on the trial.
+
+        A verdict is kept: after a restart, when restored epochs are reported again, it is the same.
+        """
         with locked(self._lock, wait=LOCK_SECONDS):
             self._report(point, epoch)
+            trial = self._trials().get(point.key)
+            if trial is None or trial.state.is_finished() or trial.last_step is None:
+                return False
+            if STOPPED_AT not in trial.user_attrs and epoch.epoch == trial.last_step:
+                live = Trial(self._study, trial._trial_id)
+                if live.should_prune():
+                    live.set_user_attr(STOPPED_AT, epoch.epoch)
+                    return True
+            return bool(epoch.epoch >= trial.user_attrs.get(STOPPED_AT, math.inf))
 
     def _report(self, point: Point, epoch: EpochMetrics) -> None:
         trial = self._trials().get(point.key)
@@ -165,7 +183,8 @@ class Ledger:
             state = OPTUNA_STATES[record.state]
             score = record.score if state == TrialState.COMPLETE else None
             if trial is not None and trial.state.is_finished():
-                if point.key not in self._lost or (trial.state, trial.value) == (state, score):
+                value = trial.value if trial.state == TrialState.COMPLETE else None
+                if point.key not in self._lost or (trial.state, value) == (state, score):
                     return
                 trial = None
             number = trial.number if trial is not None else self._begin(point)

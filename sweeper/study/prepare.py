@@ -192,7 +192,7 @@ def winning_rate(runs: Path, name: str, study: str) -> float:
     """
     folders = [trials_folder(runs, name) / key for key in read_studies(runs, name).get(study, [])]
     records = rank(TrialRecord.read(folder) for folder in folders if (folder / RECORD).exists())
-    if records and records[0].state == "complete":
+    if records and records[0].is_candidate:
         return float(records[0].varied["lr"])
     raise UserError(
         f"study=batch: needs the learning rate that won the lr study of {name} with the same settings, and there is "

@@ -38,6 +38,7 @@ class TrialRecord:
         overfit_reached: False where validation loss never rose, so that the last epoch stands in.
         threads, device, precision: how it was computed (results are bit-identical at equal threads on a CPU).
         weights_sha256: of the overfitting epoch's `weights.safetensors`, kept or dropped.
+        stopped_by: of a pruned trial, who stopped it: `overfit`, or a pruner and the study it compared it in.
     """
 
     key: str
@@ -53,6 +54,7 @@ class TrialRecord:
     precision: str
     reason: str | None = None
     weights_sha256: str | None = None
+    stopped_by: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -61,12 +63,33 @@ class TrialRecord:
         return None if self.overfit_epoch is None else self.curve[self.overfit_epoch - 1]
 
     @property
+    def is_candidate(self) -> bool:
+        """Whether it may win: its score is final, though a pruned trial was stopped before its last epoch."""
+        if self.at_overfit is None:
+            return False
+        return self.state == "complete" or (self.state == "pruned" and self.overfit_reached)
+
+    @property
     def score(self) -> float:
         """Validation accuracy at the overfitting point (regression: minus the loss); -inf if not a candidate."""
         at = self.at_overfit
-        if self.state != "complete" or at is None:
+        if not self.is_candidate or at is None:
             return -math.inf
         return at.val_accuracy if at.val_accuracy is not None else -at.val_loss
+
+    def serves(self, stopped_by: str | None) -> bool:
+        """Whether this record is the answer to a request for the same key.
+
+        A pruned trial's curve is not whole. Its score is final once its overfitting point was reached, which
+        is all that whoever prunes wants; one stopped before answers only the study that stopped it.
+
+        Args:
+            stopped_by: what would be written into a record that the request's own pruning stops; None where
+                the whole curve is asked for.
+        """
+        if self.state != "pruned":
+            return True
+        return stopped_by is not None and (self.overfit_reached or self.stopped_by == stopped_by)
 
     @property
     def seconds(self) -> float:

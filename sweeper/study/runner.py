@@ -17,9 +17,10 @@ from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
+from sweeper.study.pruning import stopped_by
 from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
-from sweeper.study.task import LOCK, TrialTask, failed_record
+from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record
 from sweeper.study.tracks import Tracks
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
@@ -79,6 +80,8 @@ class StudyRunner:
         self.retries, self.keep_all = retries, keep_all
         self.records: dict[str, TrialRecord] = {}
         self.taken_over: set[str] = set()
+        self._prune = prepared.config["prune"]
+        self._stopped_by = stopped_by(self._prune, prepared.study_id)
         self._at_work: dict[int, _Assignment] = {}
         self._failures: dict[str, int] = {}
         self._micro_batches: dict[str, int] = {}
@@ -103,20 +106,26 @@ class StudyRunner:
             self.progress.close()
         records = tuple(self.records[point.key] for point in self.prepared.points)
         best = rank(records)[0]
-        winner = best if best.state == "complete" else None
+        winner = best if best.is_candidate else None
         self.tracks.close(winner)
         return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
 
     def _folder(self, point: Point) -> Path:
         return self.prepared.trials / point.key
 
+    def _answer(self, point: Point) -> TrialRecord | None:
+        """The point's record, if it has one that serves: a pruned trial's curve may be shorter than is asked for."""
+        if not (self._folder(point) / RECORD).exists():
+            return None
+        record = TrialRecord.read(self._folder(point))
+        return record if record.serves(self._stopped_by) else None
+
     def _take_over_finished(self, note_reuse: bool = False) -> None:
         """Collect points that have a record: from an earlier start, another study, or a sweep beside this one."""
         mine = {assignment.point.key for assignment in self._at_work.values()}
         for point in self.prepared.points:
-            if point.key in self.records or point.key in mine or not (self._folder(point) / RECORD).exists():
+            if point.key in self.records or point.key in mine or (record := self._answer(point)) is None:
                 continue
-            record = TrialRecord.read(self._folder(point))
             clear_up(self._folder(point))
             note = "taken over: already trained" if note_reuse else "taken over from another sweep"
             self.taken_over.add(point.key)
@@ -136,7 +145,7 @@ class StudyRunner:
             self.progress.started(point, worker)
 
     def _is_open(self, point: Point) -> bool:
-        return not (self._folder(point) / RECORD).exists() and is_free(self._folder(point) / LOCK)
+        return is_free(self._folder(point) / LOCK) and self._answer(point) is None
 
     def _task(self, point: Point) -> TrialTask:
         return TrialTask(
@@ -149,6 +158,9 @@ class StudyRunner:
             device=self.prepared.device,
             precision=self.prepared.precision,
             accumulate=self._micro_batches.get(point.key, 1),
+            prune=self._prune["name"],
+            extra_epochs=self._prune["extra_epochs"],
+            stopped_by=self._stopped_by,
         )
 
     def _listen(self) -> None:
@@ -186,7 +198,9 @@ class StudyRunner:
         epoch = EpochMetrics(**event.data["epoch"])
         assignment.curve.append(epoch)
         self.progress.epoch(assignment.point, epoch)
-        self.ledger.report(assignment.point, epoch)
+        stop = self.ledger.report(assignment.point, epoch)
+        if self._prune["name"] in JUDGED:
+            self.pool.answer(event.worker, stop=stop)
         self.tracks.tracker.epochs(assignment.run, assignment.curve)
 
     def _on_ended(self, assignment: _Assignment, event: Event) -> None:
@@ -240,9 +254,9 @@ class StudyRunner:
 
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
-        if (self._folder(point) / RECORD).exists():  # it died with everything done but said
+        if (done := self._answer(point)) is not None:  # it died with everything done but said
             clear_up(self._folder(point))
-            return self._finish(point, TrialRecord.read(self._folder(point)), assignment.run)
+            return self._finish(point, done, assignment.run)
         failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
         if failures <= self.retries:
             name = self.prepared.trial_name(point)

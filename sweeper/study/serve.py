@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 STEP_EVENTS_A_SECOND = 4
+VERDICT = "stop"  # key of the parent's answer to an epoch of a trial that others are compared with
 FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 OURS = Path(__file__).resolve().parents[1]  # warnings of ours are for people, those of libraries are not
@@ -29,11 +30,12 @@ def main() -> None:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    verdicts: queue.Queue[bool] = queue.Queue()
+    threading.Thread(target=_listen, args=(tasks, verdicts), daemon=True).start()
     import_slow_libraries()
     _send(events, event="ready")
     while True:
-        _serve(tasks.get(), events)
+        _serve(tasks.get(), events, verdicts)
 
 
 def import_slow_libraries() -> None:
@@ -45,9 +47,13 @@ def import_slow_libraries() -> None:
     import sweeper.training.loop  # noqa: F401
 
 
-def _listen(tasks: "queue.Queue[dict[str, Any]]") -> None:
+def _listen(tasks: "queue.Queue[dict[str, Any]]", verdicts: "queue.Queue[bool]") -> None:
     for line in sys.stdin:
-        tasks.put(json.loads(line))
+        said = json.loads(line)
+        if VERDICT in said:
+            verdicts.put(said[VERDICT])
+        else:
+            tasks.put(said)
     os._exit(0)
 
 
@@ -58,16 +64,22 @@ def _send(events: TextIO, **event: Any) -> None:
         os._exit(0)
 
 
-def _serve(plain: dict[str, Any], events: TextIO) -> None:
+def _serve(plain: dict[str, Any], events: TextIO, verdicts: "queue.Queue[bool]") -> None:
     from dataclasses import asdict
 
     from sweeper.errors import UserError
     from sweeper.study.locks import Busy
-    from sweeper.study.task import task_from
+    from sweeper.study.task import JUDGED, task_from
     from sweeper.study.trial import run_trial
+    from sweeper.training.metrics import EpochMetrics
 
-    key = plain["key"]
+    task = task_from(plain)
+    key = task.key
     last = 0.0
+
+    def on_epoch(epoch: EpochMetrics) -> bool:
+        _send(events, event="epoch", key=key, epoch=asdict(epoch))
+        return task.prune in JUDGED and verdicts.get()
 
     def on_step(step: int, steps: int) -> None:
         nonlocal last
@@ -84,7 +96,7 @@ def _serve(plain: dict[str, Any], events: TextIO) -> None:
 
     warnings.showwarning = on_warning
     try:
-        run_trial(task_from(plain), lambda epoch: _send(events, event="epoch", key=key, epoch=asdict(epoch)), on_step)
+        run_trial(task, on_epoch, on_step)
         _send(events, event="ended", key=key)
     except Busy:
         _send(events, event="busy", key=key)

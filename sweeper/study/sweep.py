@@ -14,6 +14,7 @@ from sweeper.config import Config, plain
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.prepare import PreparedStudy, check_writable, prepare
 from sweeper.study.progress import Progress, make_progress
+from sweeper.study.pruning import make_pruner
 from sweeper.study.runner import StudyResult, StudyRunner
 from sweeper.study.table import results_table
 from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
@@ -52,7 +53,8 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
         pool.start(plan_for(config))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config)
-    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock)
+    pruner = make_pruner(prepared.config["prune"], config.train.epochs)
+    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(

@@ -15,6 +15,7 @@ from sweeper.study.record import RECORD, TrialRecord
 
 LOCK = "lock"
 START = "trial.json"  # how the trial was first computed; a resumed trial keeps it
+JUDGED = ("median", "halving", "hyperband")  # pruners that compare trials: the parent answers every epoch
 A_LOOK = 0.2  # seconds; whoever looks whether the trial is free holds its lock for an instant
 
 
@@ -27,6 +28,9 @@ class TrialTask:
         corpus: folder of the tokenised corpus (`Corpus.open`).
         threads: CPU threads; a trial that was begun with another number keeps that.
         precision: float32, bf16 or fp16.
+        prune: what may stop the trial before its last epoch (`prune.name`).
+        extra_epochs: of `overfit`.
+        stopped_by: for the record of a trial that is stopped; None where the whole curve is asked for.
     """
 
     key: str
@@ -38,6 +42,9 @@ class TrialTask:
     device: str
     precision: str
     accumulate: int = 1
+    prune: str = "none"
+    extra_epochs: int = 0
+    stopped_by: str | None = None
 
 
 def task_from(plain: Mapping[str, Any]) -> TrialTask:
@@ -48,7 +55,8 @@ def task_from(plain: Mapping[str, Any]) -> TrialTask:
 def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:
     """Write and give the record of a point that cannot be finished, with the curve it had.
 
-    A trial that has a record keeps it: its worker may have died with everything done but said.
+    A trial that has a record keeps it: its worker may have died with everything done but said, or it was pruned
+    once, which says more than that it could not go on.
 
     Raises:
         Busy: another process trains this trial at this moment.

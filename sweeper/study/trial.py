@@ -40,7 +40,7 @@ from sweeper.training.loop import FitSettings, Training, fit
 from sweeper.training.metrics import EpochMetrics
 from sweeper.training.overfitting import OverfittingTracker
 
-OnEpoch = Callable[[EpochMetrics], None]
+OnEpoch = Callable[[EpochMetrics], bool | None]
 OnStep = Callable[[int, int], None]
 
 
@@ -48,7 +48,8 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None)
     """Train one point from where it was left, or from the start, and write its record.
 
     Args:
-        on_epoch: called once an epoch is safe on disk, and first for every epoch restored from it.
+        on_epoch: called once an epoch is safe on disk, and first for every epoch restored from it; the trial is
+            pruned where it gives True.
         on_step: called with (step, steps) of the epoch under way.
 
     Raises:
@@ -59,9 +60,9 @@ def run_trial(task: TrialTask, on_epoch: OnEpoch, on_step: OnStep | None = None)
     folder = Path(task.folder)
     with locked(folder / LOCK, wait=A_LOOK):
         remove_half_written(folder)
-        if (folder / RECORD).exists():
+        if (folder / RECORD).exists() and (record := TrialRecord.read(folder)).serves(task.stopped_by):
             clear_up(folder)
-            return TrialRecord.read(folder)
+            return record
         return _train(task, folder, on_epoch, on_step)
 
 
@@ -71,10 +72,9 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
     corpus = Corpus.open(Path(task.corpus))
     training = _training(task, corpus, on_step)
     curve, tracker, kept = _restore(folder, training, task.config["overfitting"])
-    for epoch in curve:
-        on_epoch(epoch)
+    stopped = any([on_epoch(epoch) for epoch in curve]) or _has_its_score(task, tracker, len(curve))
     saved = set(kept)
-    for epoch in fit(training) if _is_finite(curve) else ():
+    for epoch in fit(training) if _is_finite(curve) and not stopped else ():
         curve.append(epoch)
         tracker.update(epoch.val_loss)
         if epoch.epoch in tracker.keep:
@@ -84,8 +84,17 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
         StateFiles(folder).save(epoch.epoch, {"training": training.state_dict(), "kept": kept})
         drop_candidates(folder, keep=saved | set(kept))  # those of the state before stay as long as it stays
         saved = set(kept)
-        on_epoch(epoch)
-    return _finish(task, folder, curve, tracker, kept, threads, corpus)
+        stopped = bool(on_epoch(epoch)) or _has_its_score(task, tracker, epoch.epoch)
+        if stopped:  # by not asking for the next
+            break
+    return _finish(task, folder, curve, tracker, kept, threads, corpus, stopped=stopped and not training.is_over)
+
+
+def _has_its_score(task: TrialTask, tracker: OverfittingTracker, epochs: int) -> bool:
+    """Whether `prune=overfit` ends the trial: the overfitting point and all that follows from it are certain."""
+    if task.prune != "overfit" or not tracker.reached:
+        return False
+    return epochs >= tracker.point.epoch + tracker.patience + task.extra_epochs
 
 
 def _is_finite(curve: Sequence[EpochMetrics]) -> bool:
@@ -168,10 +177,12 @@ def _finish(
     kept: Mapping[str, str],
     threads: int,
     corpus: Corpus,
+    *,
+    stopped: bool,
 ) -> TrialRecord:
     """Name the state, give the overfitting epoch's files their lasting names, write the record, clear up."""
     last, finite = curve[-1], _is_finite(curve)
-    state: State = "complete" if finite else "diverged"
+    state: State = ("pruned" if stopped else "complete") if finite else "diverged"
     point = tracker.point if tracker.keep else None
     record = TrialRecord(
         key=task.key,
@@ -185,8 +196,9 @@ def _finish(
         threads=threads,
         device=task.device,
         precision=task.precision,
-        reason=None if finite else f"loss is not finite in epoch {last.epoch}",
+        reason=_reason(task, tracker, last, state),
         weights_sha256=None if point is None else kept[weights_name(point.epoch)],
+        stopped_by=task.stopped_by if state == "pruned" else None,
         tags=versions() | ({"micro_batches": str(task.accumulate)} if task.accumulate > 1 else {}),
     )
     if point is not None:
@@ -194,3 +206,10 @@ def _finish(
     record.write(folder)
     clear_up(folder)
     return record
+
+
+def _reason(task: TrialTask, tracker: OverfittingTracker, last: EpochMetrics, state: State) -> str | None:
+    """Why a trial has no score; None where it has one."""
+    if state == "diverged":
+        return f"loss is not finite in epoch {last.epoch}"
+    return f"by {task.prune} after epoch {last.epoch}" if state == "pruned" and not tracker.reached else None

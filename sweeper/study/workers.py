@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper.study.serve import VERDICT
 from sweeper.study.task import TrialTask
 
 LARGE = 20_000_000  # encoder parameters, embeddings left out, from which one trial gets all cores
@@ -147,10 +148,17 @@ class Pool:
 
     def send(self, index: int, task: TrialTask) -> None:
         """Give a worker its next trial; a worker that is gone says so with its `exit` event."""
+        self._tell(index, asdict(task))
+
+    def answer(self, index: int, *, stop: bool) -> None:
+        """Tell a worker that waits after an epoch whether its trial is pruned."""
+        self._tell(index, {VERDICT: stop})
+
+    def _tell(self, index: int, plain: Mapping[str, Any]) -> None:
         stdin = self._processes[index].stdin
         assert stdin is not None
         try:
-            stdin.write(json.dumps(asdict(task)) + "\n")
+            stdin.write(json.dumps(plain) + "\n")
             stdin.flush()
         except BrokenPipeError:
             pass

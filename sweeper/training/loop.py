@@ -118,6 +118,11 @@ class Training:
         self._on_step = on_step
         self._steps_per_epoch = math.ceil(len(self.train) / settings.batch_size)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every epoch is trained, or early stopping has ended the training."""
+        return self.epoch >= self.settings.epochs or self.early_stop.stopped
+
     def state_dict(self) -> dict[str, Any]:
         """Everything a fresh `Training` of equal arguments needs to go on after the last epoch.
 
@@ -223,7 +228,7 @@ def fit(training: Training) -> Iterator[EpochMetrics]:
     Yields:
         One `EpochMetrics` an epoch. The last one has NaN or infinity in it where the training diverged.
     """
-    while training.epoch < training.settings.epochs and not training.early_stop.stopped:
+    while not training.is_over:
         metrics = training.run_epoch()
         finite = math.isfinite(metrics.train_loss) and math.isfinite(metrics.val_loss)
         if finite:

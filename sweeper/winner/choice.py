@@ -71,7 +71,7 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         )
     records = [TrialRecord.read(path.parent) for path in paths if path.parts[-4] == name]
     same = rank(record for record in records if record.data == records[-1].data)
-    if same[0].state != "complete":
+    if not same[0].is_candidate:
         reasons = sorted({f"{record.name} {record.state}: {record.reason}" for record in same})
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
     others = () if experiment else tuple(sorted(set(names) - {name}))

@@ -5,6 +5,7 @@ from records import epoch, point, record
 
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.pruning import make_pruner
 
 POINTS = [point("a", lr=1e-3), point("b", lr=1e-4), point("c", lr=1e-5)]
 
@@ -88,6 +89,44 @@ def test_a_point_that_ended_but_whose_record_is_gone_is_begun_anew(ledger, tmp_p
     assert ledger.claim(POINTS[:1], lambda p: True).key == "a"
     ledger.tell(POINTS[0], record("a", accuracies=(0.1, 0.6, 0.3)))
     assert stored(tmp_path)["a"].value == 0.6
+
+
+def prune(name, **more):
+    return {"name": name, "first_epoch": 1, "startup_trials": 1, "factor": 3} | more
+
+
+def test_a_pruner_compares_trials_and_its_verdict_outlives_a_restart(tmp_path):
+    pruner = make_pruner(prune("median", first_epoch=2), epochs=3)
+    ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", pruner)
+    ledger.tell(POINTS[0], record("a", accuracies=(0.5, 0.5, 0.5)))
+    ledger.claim(POINTS[1:2], lambda p: False)
+    assert not ledger.report(POINTS[1], epoch(1, val_accuracy=0.4))
+    assert ledger.report(POINTS[1], epoch(2, val_accuracy=0.1))
+    again = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock")  # this one would not stop it
+    assert not again.report(POINTS[1], epoch(1, val_accuracy=0.4))
+    assert again.report(POINTS[1], epoch(2, val_accuracy=0.1))
+    again.tell(POINTS[1], record("b", accuracies=(0.4, 0.1, 0.2), state="pruned"))
+    assert stored(tmp_path)["b"].state == TrialState.PRUNED
+    assert stored(tmp_path)["b"].intermediate_values[1] == 0.4
+
+
+@pytest.mark.parametrize("name", ["halving", "hyperband"])
+def test_halving_stops_most_of_many_and_never_the_best(tmp_path, name):
+    ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", make_pruner(prune(name), epochs=9))
+    points = [point(str(number), lr=1e-5 * (number + 1)) for number in range(12)]
+    stopped = set()
+    for number, one in enumerate(reversed(points)):
+        ledger.claim([one], lambda p: False)
+        for step in range(1, 10):
+            if one.key not in stopped and ledger.report(one, epoch(step, val_accuracy=1 - number / 12)):
+                stopped.add(one.key)
+    assert points[-1].key not in stopped
+    assert len(stopped) >= 4
+
+
+def test_nothing_is_stopped_where_nothing_prunes(ledger):
+    ledger.claim(POINTS, lambda p: False)
+    assert not any(ledger.report(POINTS[0], epoch(step, val_accuracy=-step)) for step in range(1, 5))
 
 
 def test_an_unreachable_storage_is_told_without_its_password(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from records import record
@@ -15,9 +16,31 @@ def test_score_of_a_regression_is_minus_the_loss():
     assert record(accuracies=(None, None, None), overfit=2).score == -2.0
 
 
-@pytest.mark.parametrize("state", ["diverged", "failed", "pruned"])
-def test_only_complete_trials_have_a_score(state):
+@pytest.mark.parametrize("state", ["diverged", "failed"])
+def test_a_trial_that_went_wrong_has_no_score(state):
     assert record(state=state).score == -math.inf
+
+
+def test_a_pruned_trial_has_a_score_once_its_overfitting_point_was_reached():
+    assert record(state="pruned").score == 0.2
+    assert replace(record(state="pruned"), overfit_reached=False).score == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("reached", "asked", "serves"),
+    [
+        (True, None, False),
+        (True, "overfit", True),
+        (True, "median in made/grid@1", True),
+        (False, "overfit", False),
+        (False, "hyperband in made/grid@1", True),
+        (False, "hyperband in made/grid@2", False),
+    ],
+)
+def test_a_pruned_record_answers_whom_its_curve_is_enough_for(reached, asked, serves):
+    pruned = replace(record(state="pruned"), overfit_reached=reached, stopped_by="hyperband in made/grid@1")
+    assert pruned.serves(asked) == serves
+    assert record().serves(asked)
 
 
 def test_record_survives_writing_and_reading(tmp_path):

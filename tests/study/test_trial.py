@@ -176,5 +176,63 @@ def test_a_failed_point_keeps_its_curve_and_reason(task):
     assert not list(folder_of(task).glob("state-*"))
 
 
+OVERFIT = {"prune": "overfit", "stopped_by": "overfit"}
+
+
+@pytest.fixture(scope="module")
+def eight(study):
+    """A point of eight epochs, so that losses do rise, without its folder."""
+    point = study.points[0]
+    config = {**point.config, "train": {**point.config["train"], "epochs": 8}}
+    return TrialTask(point.key, point.varied, config, "", str(study.corpus.folder), 1, "cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def whole(eight, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run_trial(replace(eight, folder=str(folder)), lambda _: None)
+
+
+def test_pruning_at_the_overfitting_point_changes_neither_score_nor_weights(eight, whole, tmp_path):
+    pruned, (folder, full) = replace(eight, folder=str(tmp_path / "pruned"), **OVERFIT), whole
+    with pytest.raises(Killed):
+        run_trial(pruned, kill_after(full.overfit_epoch))
+    record = run_trial(pruned, lambda _: None)
+    assert (record.state, record.stopped_by, record.reason) == ("pruned", "overfit", None)
+    assert full.overfit_reached
+    assert len(record.curve) == full.overfit_epoch + 1 < len(full.curve)
+    assert record.score == full.score > -np.inf
+    assert (record.overfit_epoch, record.weights_sha256) == (full.overfit_epoch, full.weights_sha256)
+    for name in (WEIGHTS, PREDICTIONS):
+        assert sha256(folder_of(pruned) / name) == sha256(folder / name)
+    assert without_times(record)["curve"] == without_times(full)["curve"][: len(record.curve)]
+
+    asked = replace(pruned, prune="none", stopped_by=None)  # later, for the whole curve
+    with pytest.raises(Killed):
+        run_trial(asked, kill_after(3))
+    assert TrialRecord.read(folder_of(asked)) == record  # until there is a better one
+    assert without_times(run_trial(asked, lambda _: None)) == without_times(full)
+    assert run_trial(pruned, kill_after(1)).state == "complete"  # and that one answers both
+
+
+def test_extra_epochs_after_the_overfitting_point_change_the_curve_alone(eight, whole, tmp_path):
+    record = run_trial(replace(eight, folder=str(tmp_path), extra_epochs=1, **OVERFIT), lambda _: None)
+    assert len(record.curve) == whole[1].overfit_epoch + 2
+    assert (record.score, record.weights_sha256) == (whole[1].score, whole[1].weights_sha256)
+
+
+def test_whoever_watches_can_stop_a_trial_which_is_then_no_candidate(task):
+    judged = replace(task, prune="median", stopped_by="median in made/grid@1")
+    record = run_trial(judged, lambda epoch: epoch.epoch == 2)
+    assert (record.state, record.reason, len(record.curve)) == ("pruned", "by median after epoch 2", 2)
+    assert record.overfit_reached or record.score == -np.inf
+    assert run_trial(judged, kill_after(1)) == record
+
+
+def test_a_trial_stopped_after_its_last_epoch_is_complete(task, undisturbed):
+    judged = replace(task, prune="median", stopped_by="median in made/grid@1")
+    assert without_times(run_trial(judged, lambda epoch: epoch.epoch == 4)) == without_times(undisturbed)
+
+
 def test_a_task_survives_its_json_form(task):
     assert task_from(json.loads(json.dumps(asdict(task)))) == task
