@@ -12,7 +12,7 @@ CHOSEN := $(if $(EXPERIMENT),experiment=$(EXPERIMENT))
 NAMED := $(if $(EXPERIMENT),--experiment $(EXPERIMENT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep ui best report status test faults bench lint clean
+.PHONY: help setup sweep ui best report status test faults record bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ test: $(READY) ## run the tests (ARGS="-k overfitting")
 
 faults: $(READY) ## put every fault into sweeps and count what survives (about half an hour)
 	OMP_NUM_THREADS=1 $(PY) -m tests.faults $(ARGS)
+
+record: $(READY) ## run the experiments that are recorded here and write their figures (ARGS=nsmc)
+	$(PY) experiments/record.py $(ARGS)
 
 bench: $(READY) ## measure against transformers.Trainer on this machine
 	$(PY) -m bench $(ARGS)
