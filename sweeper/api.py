@@ -36,7 +36,7 @@ class Sweep:
         experiment: its name, which `best` takes.
         trials: a row a trial, best first; the figures are those at the overfitting point.
         curves: a row a trial and epoch.
-        winner: the best trial's record; None where none is complete.
+        winner: the best trial's record; None where none has a final score.
     """
 
     experiment: str
@@ -86,7 +86,7 @@ def sweep(overrides: Overrides = ()) -> Sweep:
     configs = compose_studies(spelled(overrides))
     results = run_studies(configs, Console(quiet=configs[0].progress == "none"))
     records = rank({record.key: record for result in results for record in result.records}.values())
-    winner = records[0] if records[0].state == "complete" else None
+    winner = records[0] if records[0].is_candidate else None
     return Sweep(configs[0].name, trials_frame(records), curves_frame(records), winner)
 
 
