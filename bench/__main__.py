@@ -21,6 +21,7 @@ from bench.machine import BUSY, cores, describe, load
 from bench.materials import NSMC, check_nsmc
 from bench.publish import RESULTS, write_json
 from bench.results import result_of, rows_of
+from bench.summary import write_page
 from sweeper import cli
 from sweeper.errors import UserError
 
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results.append(result_of(case, found, {**machine, "load_at_end": load()}, given.precision))
                 if given.results is not None:
                     write_json(results[-1], given.results / f"{case.name}.json")
+                    write_page(given.results)
     print("\n" + rows_of(results))
     for result in results:
         print(json.dumps(result, ensure_ascii=False))

@@ -109,15 +109,16 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> str:
                     "side": side["side"],
                     "median": f"{side['median']:.3g} {side['unit']}",
                     "spread": f"{side['lowest']:.3g}–{side['highest']:.3g}",
-                    "factor": _factor(side, times),
+                    "factor": factor(side, times),
                     "target": f"{side['target']:g}{' ✓' if met else ' ✗'}" if side.get("target") else "",
-                    "check": _verdict(side.get("check")),
+                    "check": verdict(side.get("check")),
                 }
             )
     return table(rows)
 
 
-def _factor(side: Mapping[str, Any], times: Mapping[str, float] | None) -> str:
+def factor(side: Mapping[str, Any], times: Mapping[str, float] | None) -> str:
+    """`4.34× (4.30–4.38)`, or the share of the ceiling; empty where nothing is compared."""
     if times is None:
         return ""
     if "share" in side:
@@ -125,7 +126,8 @@ def _factor(side: Mapping[str, Any], times: Mapping[str, float] | None) -> str:
     return f"{times['median']:.2f}× ({times['lowest']:.2f}–{times['highest']:.2f})"
 
 
-def _verdict(check: Mapping[str, Any] | None) -> str:
+def verdict(check: Mapping[str, Any] | None) -> str:
+    """What the check found, short."""
     if check is None:
         return ""
     if "same_labels" in check:

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
-from urllib.parse import urlsplit
 
-from sweeper.errors import UserError
-from sweeper.schema import KEYS, LONGEST_NAME, Config, read
+from sweeper.errors import UserError, redact
+from sweeper.schema import KEYS, LONGEST_NAME, TAKEN, Config, read
 from sweeper.values import alternatives, bare, refusal, similar, suggest
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "redact_url",
 ]
 
-SECRETS = re.compile(r"([?&;][^=&]*(?:password|passwd|pwd|secret|token|key)[^=&]*=)[^&#]*", re.IGNORECASE)
 WIDTH = 34
 USAGE = """sweeper: which learning rate, batch size and number of epochs suit my labelled sentences?
 
@@ -89,22 +87,8 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def redact_url(url: str | None) -> str | None:
-    """The URL with `***` for its password and for every query value that is named like a secret.
-
-    A user without a password in an `http` URL is hidden too: it is how access tokens are written.
-    """
-    if url is None or "://" not in url:
-        return url
-    try:
-        netloc = urlsplit(url).netloc
-    except ValueError:
-        return "***"
-    user, at, host = netloc.rpartition("@")
-    if at:
-        name, colon, _ = user.partition(":")
-        hidden = f"{name}:***" if colon else "***" if url.startswith("http") else name
-        url = url.replace(f"//{netloc}", f"//{hidden}@{host}", 1)
-    return SECRETS.sub(r"\1***", url)
+    """The URL without its secrets; None stays None."""
+    return None if url is None else redact(url)
 
 
 def conf_folder() -> Path:
@@ -221,7 +205,7 @@ def _name(values: Mapping[str, Any], given: set[str]) -> str:
     for part in (path.name if values["data"]["source"] == "hub" else path.stem, path.parent.name):
         safe = re.sub(r"[^\w.-]+", "-", part).strip("-.")[:LONGEST_NAME].rstrip("-.")
         if safe:
-            return safe
+            return f"{safe}-data" if safe in TAKEN else safe
     return "data"
 
 

@@ -29,12 +29,14 @@ PATHS = {
     "folder": "a folder with one sub-folder a class",
     "hub": "a data set of the hub, e.g. data.path=owner/name",
 }
+TAKEN = ("cache", "logs", "mlartifacts", "mlflow.db", "optuna.journal")  # what else lies under paths.runs
 Name = Annotated[
     str,
     Rule(
         f"of letters, digits, '_', '-' and '.', at most {LONGEST_NAME}, the first no '.' or '-'",
         lambda x: re.fullmatch(rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}", x) is not None,
     ),
+    Rule(f"(none of {', '.join(TAKEN)})", lambda x: x not in TAKEN),
 ]
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sweeper.errors import UserError
+from sweeper.errors import UserError, redact
 from sweeper.training.metrics import EpochMetrics
 
 PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # what MLflow takes
@@ -132,11 +132,6 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def without_password(text: str) -> str:
-    """The text with `user:password@` in its URLs blotted out."""
-    return re.sub(r"://[^/\s]*@", "://***@", text)
-
-
 def default_uri(runs: Path) -> str:
     """The SQLite file that is used where `tracking.uri` is not set."""
     return f"sqlite:///{(runs.resolve() / 'mlflow.db').as_posix()}"
@@ -150,7 +145,7 @@ def checked_uri(uri: str | None) -> str | None:
     """
     if uri is not None and re.split(r"[:+]", uri, maxsplit=1)[0] not in SCHEMES:
         raise UserError(
-            f"tracking.uri={without_password(uri)}: expected a URL that starts with {', '.join(SCHEMES)}, such as "
+            f"tracking.uri={uri}: expected a URL that starts with {', '.join(SCHEMES)}, such as "
             "http://host:5000 or sqlite:////folder/mlflow.db; leave it out to log under paths.runs."
         )
     return uri
@@ -181,8 +176,8 @@ def root_cause(error: Exception | None) -> BaseException | None:
 
 def notice(trouble: str, uri: str, error: Exception | None) -> str:
     """What a person is told when tracking falls behind, is back (`again`), or refuses something (`dropped`)."""
-    where = without_password(uri)
-    why = without_password(str(root_cause(error))).strip().split("\n")[0][:200]
+    where = redact(uri)
+    why = redact(str(root_cause(error))).strip().split("\n")[0][:200]
     texts = {
         "behind": f"tracking is behind: {where} does not answer ({why}). Training goes on; it is sent later.",
         "again": f"tracking is back: {where}",

@@ -44,6 +44,7 @@ from sweeper.tracked import (
 from sweeper.training.metrics import EpochMetrics
 
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000  # MLflow's limits
+LOCAL_PATIENCE, SERVER_PATIENCE = 6, 2  # times `close`'s timeout: what is left goes at the next start
 
 __all__ = ["MlflowStore", "MlflowTracker", "NoTracker", "Run", "Tracker"]
 
@@ -67,7 +68,8 @@ class MlflowTracker:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused = False
-        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._store.uri.startswith("sqlite"))
+        self._is_local = self._store.uri.startswith("sqlite")
+        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local)
         self._outbox.put(lambda: self._store.client, patient=True)
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
@@ -108,8 +110,8 @@ class MlflowTracker:
         self._outbox.put(lambda: self._store.finish(run, STATUS[state], at_overfit, told, figure, files))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """See `Tracker.close`. Waits longer, up to twelve times `timeout`, while the server takes what it is given."""
-        return self._outbox.close(timeout, at_most=12 * timeout)
+        """See `Tracker.close`. Waits longer while what is queued moves: a server never for more than some seconds."""
+        return self._outbox.close(timeout, at_most=timeout * (LOCAL_PATIENCE if self._is_local else SERVER_PATIENCE))
 
     def _notice(self, trouble: Trouble, error: Exception | None) -> None:
         """One line for each outage, and for the first entry that is refused."""

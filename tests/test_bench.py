@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import __main__ as bench
-from bench import compare, flops, growth, materials, memory, publish, sweeper_side, trainer_side
+from bench import compare, flops, growth, materials, memory, publish, summary, sweeper_side, trainer_side
 from bench.cases import QUICK, Case, Side, Sizes, all_cases
 from bench.child import measure
 from bench.results import result_of, rows_of
@@ -338,3 +338,20 @@ def test_classes_are_trained_with_as_many_labels(tiny_encoder: Path, monkeypatch
         scaling.training(job)
     monkeypatch.setattr(scaling, "VOCABULARY", 17)
     assert scaling.training(job)["seconds"] > 0
+
+
+# the page
+
+
+def test_the_page_of_results_is_that_of_the_committed_files() -> None:
+    results = summary.read_results()
+    assert (publish.RESULTS / "README.md").read_text(encoding="utf-8") == summary.page(results)
+    assert all(results[name]["valid"] for name in summary.ORDER)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
+def test_the_readme_quotes_every_factor_as_it_was_measured(readme: str) -> None:
+    text = (Path(__file__).parent.parent / readme).read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and ("×" in line or "%" in line)]
+    for case, side, factor in summary.quoted(summary.read_results()):
+        assert any(factor in row for row in rows), f"{case}, {side}: {factor}"

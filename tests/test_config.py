@@ -99,6 +99,7 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["name=.."], "name", "got ..", "letters, digits"),
         (["name=" + "x" * 81], "name", "got xxx", "at most 80"),
         (["name="], "name", "got nothing", "letters, digits"),
+        (["name=cache"], "name", "got cache", "none of cache"),
     ],
 )
 def test_a_slip_is_refused_with_key_value_and_what_it_takes(
@@ -203,6 +204,7 @@ def test_the_group_on_the_command_line_wins_and_keeps_the_experiments_values() -
         (("data.path=" + "x" * 200 + ".csv",), "x" * 80),
         (("experiment=kor_hate", "data.path=my.csv"), "kor_hate"),
         (("data.path=my.csv", "name=mine"), "mine"),
+        (("data.path=cache.csv",), "cache-data"),
     ],
 )
 def test_the_name_is_the_users_the_data_files_or_the_experiments(overrides: tuple[str, ...], name: str) -> None:
@@ -330,7 +332,8 @@ def test_plain_is_json_and_reads_back_as_the_same_configuration() -> None:
         ("postgresql://host/db?user=me&password=hunter2&x=1", "postgresql://host/db?user=me&password=***&x=1"),
         ("https://hunter2@host/mlflow", "https://***@host/mlflow"),
         ("redis://:hunter2@host", "redis://:***@host"),
-        ("https://[hunter2@host", "***"),
+        ("https://[hunter2@host", "https://***@host"),
+        ("postgresql://me:pa/ss?#x@host/db", "postgresql://me:***@host/db"),
     ],
 )
 def test_urls_lose_their_passwords(url: str | None, shown: str | None) -> None:

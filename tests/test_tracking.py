@@ -15,7 +15,7 @@ import pytest
 import sweeper
 from sweeper.errors import UserError
 from sweeper.outbox import Outbox
-from sweeper.tracked import flat, metrics_of, without_password
+from sweeper.tracked import flat, metrics_of
 from sweeper.tracking import MlflowStore, MlflowTracker, NoTracker, default_uri
 from sweeper.training.metrics import EpochMetrics
 
@@ -331,11 +331,6 @@ def test_params_are_flat_and_read_as_on_a_command_line():
     assert flat({"a": {"b": [1, 2], "c": None}, "d": True, "e": {}, "f": "한글"}) == {
         "a.b": "[1, 2]", "a.c": "null", "d": "true", "e": "{}", "f": "한글",
     }  # fmt: skip
-
-
-def test_passwords_leave_urls():
-    text = without_password("API request to https://me:p%40ss@host/api failed, and postgresql://a:b@c/d")
-    assert text == "API request to https://***@host/api failed, and postgresql://***@c/d"
 
 
 def tiny_export(folder: Path) -> Path:

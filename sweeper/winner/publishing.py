@@ -6,7 +6,7 @@ from typing import Any
 
 from sweeper.errors import UserError
 from sweeper.study.record import TrialRecord
-from sweeper.tracked import default_uri, root_cause, without_password
+from sweeper.tracked import default_uri, root_cause
 from sweeper.tracking import MlflowStore
 
 
@@ -35,7 +35,7 @@ def push(folder: Path, repo: str, *, public: bool, api: Any = None) -> str:
     except UserError:
         raise
     except Exception as error:  # the hub's errors have no common base but this one
-        why = without_password(str(error).strip().split("\n")[0])
+        why = str(error).strip().split("\n")[0]
         raise UserError(
             f"--push {repo}: the hub did not take it ({type(error).__name__}: {why}). Log in with `hf auth login`, "
             f"check the name and the connection; the export is in {folder}."
@@ -58,8 +58,8 @@ def register(winner: TrialRecord, folder: Path, name: str, runs: Path) -> str:
     except UserError:
         raise
     except Exception as error:
-        why = without_password(str(root_cause(error)).strip().split("\n")[0])
-        raise UserError(f"--register {name}: {without_password(uri)} did not take it ({why}).") from error
+        why = str(root_cause(error)).strip().split("\n")[0]
+        raise UserError(f"--register {name}: {uri} did not take it ({why}).") from error
 
 
 def _with_password(uri: str) -> str:
