@@ -10,6 +10,8 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.stamp
 CHOSEN := $(if $(EXPERIMENT),experiment=$(EXPERIMENT))
 NAMED := $(if $(EXPERIMENT),--experiment $(EXPERIMENT))
+# where `make sweep ARGS="paths.runs=/big/disk"` puts its trials, for the report that follows
+RUNS = $(patsubst paths.runs=%,--runs %,$(filter paths.runs=%,$(ARGS)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep ui best report status test faults record bench lint clean
@@ -32,9 +34,10 @@ $(READY): requirements.lock pyproject.toml
 
 sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate ARGS="train.epochs=3")
 	$(PY) -m sweeper $(CHOSEN) study=lr,batch $(ARGS)
-	@if [ -f sweeper/report.py ]; then $(PY) -m sweeper.report; fi
+	@$(PY) -m sweeper.report $(RUNS)
 
 ui: $(READY) ## open MLflow's pages on 127.0.0.1 (PORT=5000)
+	@mkdir -p runs
 	@echo "Open http://127.0.0.1:$(PORT) when it says 'startup complete', choose your experiment and 'Training runs'."
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///runs/mlflow.db
 

@@ -41,7 +41,8 @@ def quoted(results: Mapping[str, Result]) -> Iterator[tuple[str, str, str]]:
 def page(results: Mapping[str, Result]) -> str:
     """The whole page as Markdown."""
     cases = [results[name] for name in ORDER if name in results]
-    return "\n".join([HEAD, *_comparisons(cases), *_startup(results), *_memory(results), *_growth(results)])
+    parts = (_comparisons(cases), _profile(results), _startup(results), _memory(results), _growth(results))
+    return "\n".join([HEAD, *(line for part in parts for line in part)])
 
 
 def _comparisons(cases: Sequence[Result]) -> Iterator[str]:
@@ -77,6 +78,20 @@ def _machine(machine: Mapping[str, Any], precision: str | None = None) -> str:
     parts = [machine["gpu"] or machine["cpu"], f"{machine['threads']} processors", precision]
     parts += [f"{name} {machine[name]}" for name in ("python", "torch", "transformers", "accelerate", "optuna")]
     return ", ".join(part for part in parts if part)
+
+
+def _profile(results: Mapping[str, Result]) -> Iterator[str]:
+    if (found := results.get("profile")) is None:
+        return
+    shares = ", ".join(f"{kind} {share:.0%}" for kind, share in found["shares"].items())
+    rates = found["ceiling_of_its_shapes"]
+    own = max(rate for shape, rate in rates.items() if len(set(shape.split("x"))) > 1)  # the others are squares
+    yield "## What bounds the small encoder: `python -m bench.profile`\n"
+    yield (
+        f"A trial of the sample on one thread does {found['useful'] / 1e9:.0f} useful GFLOP/s ("
+        f"{found['executed'] / 1e9:.0f} executed). The fastest matrix product of its own shapes runs at "
+        f"{own / 1e9:.0f}, the fastest of any at {found['ceiling'] / 1e9:.0f}. Operators' own time: {shares}.\n"
+    )
 
 
 def _startup(results: Mapping[str, Result]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`python -m sweeper`: compose the configuration, run its studies, say who won and what to do next."""
 
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -86,8 +87,7 @@ def run(configs: Sequence[Config]) -> int:
 def opening(configs: Sequence[Config]) -> str:
     """What is about to happen: said before the first slow import."""
     studies = ", then ".join(f"{config.study.name} study" for config in configs)
-    left = " The time left that is shown is that of the study under way." if len(configs) > 1 else ""
-    return f"{configs[0].name}: {studies}.{left}"
+    return f"{configs[0].name}: {studies}."
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
@@ -97,9 +97,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
     """The winner of all studies just run, and the commands that come next."""
-    from sweeper.study.progress import figures
     from sweeper.study.record import rank
     from sweeper.study.table import overfitting_text
+    from sweeper.study.wording import figures
 
     winners = [result.winner for result in results if result.winner]
     name = results[-1].prepared.name
@@ -109,13 +109,15 @@ def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
         return
     best = rank(winners)[0]
     assert best.at_overfit is not None
+    runs = results[-1].prepared.runs
+    of = f"--experiment {name}" if runs == Path("runs") else f"--experiment {name} --runs {shlex.quote(str(runs))}"
     python = Path(sys.executable)
     python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     lines = [
         f"Winner: {best.name}, overfitting epoch: {overfitting_text(best)}, {figures(best.at_overfit)}",
         "Next:",
-        f"  {python} -m sweeper.report --experiment {name}          # a page that says how sure this is",
-        f"  {python} -m sweeper.best --experiment {name} --export   # test it once and freeze it",
+        f"  {python} -m sweeper.report {of}          # a page that says how sure this is",
+        f"  {python} -m sweeper.best {of} --export   # test it once and freeze it",
         "  make ui                # every run in MLflow",
     ]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

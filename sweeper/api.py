@@ -95,7 +95,7 @@ def best(
     *,
     runs: Path | str = "runs",
     export: bool | Path | str = False,
-    exports: Path | str = "exports",
+    exports: Path | str | None = None,
 ) -> Best:
     """The winner, its one test and its export; `python -m sweeper.best` as a function.
 
@@ -103,6 +103,7 @@ def best(
         experiment: None takes the one trained last.
         runs: where the trials are (`paths.runs`).
         export: True freezes the winner as `<exports>/<experiment>`; a folder freezes it there.
+        exports: None takes `paths.exports` of the sweep.
 
     Raises:
         UserError: there is no winner, or it cannot be tested or exported.
@@ -111,7 +112,8 @@ def best(
 
     winner = Winner(choose(Path(runs), experiment))
     choice = winner.choice
-    target = None if export is False else Path(exports) / choice.name if export is True else Path(export)
+    usual = (choice.exports if exports is None else Path(exports)) / choice.name
+    target = None if export is False else usual if export is True else Path(export)
     if target is not None:
         _freeze(winner, target)
     report = winner.report or {}

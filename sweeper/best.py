@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sweeper.winner.choice import Winner, choose  # torch: not for --help
 
     best = Winner(choose(Path(given.runs), given.experiment), _note)
-    target = _target(given, best.choice.name)
+    target = _target(given, best.choice.exports / best.choice.name)
     frozen = target is not None and best.is_frozen_in(target)
     if target is not None and not frozen:
         from sweeper.export import check_target
@@ -57,8 +57,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--experiment", metavar="NAME", help="default: the one trained last")
     add("--runs", default="runs", metavar="DIR", help="where the trials are (paths.runs)")
-    add("--exports", default="exports", metavar="DIR", help="where exports go (paths.exports)")
-    add("--export", nargs="?", const=DEFAULT, metavar="DIR", help="freeze the winner; default: exports/NAME")
+    add("--exports", metavar="DIR", help="where exports go (default: the sweep's paths.exports)")
+    add("--export", nargs="?", const=DEFAULT, metavar="DIR", help="freeze the winner; default: EXPORTS/NAME")
     add("--json", action="store_true", help="print one JSON object and nothing else")
     add("--push", metavar="USER/NAME", help="upload the export to the Hugging Face hub, private unless --public")
     add("--public", action="store_true", help="with --push: everybody may download it")
@@ -69,11 +69,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return given
 
 
-def _target(given: argparse.Namespace, name: str) -> Path | None:
+def _target(given: argparse.Namespace, usual: Path) -> Path | None:
     """The export's folder; pushing and registering need one too."""
     if given.export is None and not given.push and not given.register:
         return None
-    return Path(given.export) if given.export else Path(given.exports) / name
+    if given.export:
+        return Path(given.export)
+    return Path(given.exports) / usual.name if given.exports else usual
 
 
 def _note(text: str) -> None:

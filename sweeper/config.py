@@ -63,14 +63,23 @@ def compose(overrides: Sequence[str]) -> Config:
 def compose_studies(overrides: Sequence[str]) -> list[Config]:
     """One configuration a study: `study=lr,batch` gives two, to be run one after the other.
 
+    Among several, a list belongs to the study that it is named after: `study.lr` is not given to `batch`, which
+    takes the rate that won, nor `study.batch_size` to `lr`.
+
     Raises:
         UserError: as `compose`.
     """
     chosen = [override for override in overrides if override.startswith("study=")]
     if not chosen:
         return [compose(overrides)]
+    names = chosen[-1].removeprefix("study=").split(",")
     rest = [override for override in overrides if override not in chosen]
-    return [compose([*rest, f"study={name}"]) for name in chosen[-1].removeprefix("study=").split(",")]
+    return [compose([*_for_study(name, rest, alone=len(names) == 1), f"study={name}"]) for name in names]
+
+
+def _for_study(name: str, overrides: Sequence[str], *, alone: bool) -> list[str]:
+    foreign = None if alone else {"lr": "study.batch_size=", "batch": "study.lr="}.get(name)
+    return [override for override in overrides if foreign is None or not override.startswith(foreign)]
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:

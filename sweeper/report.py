@@ -69,11 +69,12 @@ def make_report(
         UserError: there is no finished trial, or the page cannot be written.
     """
     from sweeper.reporting.baseline import find_baseline
-    from sweeper.reporting.evidence import gather, known_experiments
+    from sweeper.reporting.evidence import gather
     from sweeper.reporting.page import render
     from sweeper.reporting.words import verdict
+    from sweeper.study.latest import experiments
 
-    name = experiment or next(iter(known_experiments(runs)), None)
+    name = experiment or next(iter(experiments(runs)), None)
     if name is None:
         raise UserError(f"{runs}: there is no finished trial in this folder. Run `make sweep` first.")
     evidence = gather(runs, name, [Path(EXPERIMENTS), Path(__file__).parent.parent / EXPERIMENTS])

@@ -113,8 +113,8 @@ def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> 
     """From the median epoch so far; empty where nothing is left or nothing is known."""
     from sweeper.study.files import read_curve
     from sweeper.study.prepare import trials_folder
-    from sweeper.study.progress import duration
     from sweeper.study.record import RECORD
+    from sweeper.study.wording import duration
 
     trials = trials_folder(runs, file.parent.parent.name)
     epochs = int(json.loads(file.read_text(encoding="utf-8"))["config"]["train"]["epochs"])

@@ -16,7 +16,7 @@ from sweeper.config import compose
 
 SETTINGS = {
     "data": "table", "data.max_length": 16, "study": ["lr", "batch"], "study.lr": [1e-2, 1e-4],
-    "study.batch_size": None, "train.epochs": 2, "train.precision": "float32", "launcher.workers": 1,
+    "study.batch_size": [64], "train.epochs": 2, "train.precision": "float32", "launcher.workers": 1,
     "tracking": "none", "progress": "none",
 }  # fmt: skip
 

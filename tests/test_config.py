@@ -363,6 +363,15 @@ def test_composing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert os.listdir(tmp_path) == []
 
 
+def test_among_several_studies_a_list_goes_to_the_study_that_varies_it():
+    lr, batch, grid = compose_studies(["study=lr,batch,grid", "study.lr=[1e-4,5e-5]", "study.batch_size=[16,32]"])
+    assert (lr.study.lr, lr.study.batch_size) == ((1e-4, 5e-5), None)
+    assert (batch.study.lr, batch.study.batch_size) == (None, (16, 32))
+    assert (grid.study.lr, grid.study.batch_size) == ((1e-4, 5e-5), (16, 32))
+    [alone] = compose_studies(["study=lr", "study.batch_size=[16,32]"])
+    assert alone.study.batch_size == (16, 32)  # one who names it for one study means it
+
+
 def test_a_list_of_studies_gives_one_configuration_each():
     both = compose_studies(["study=lr,batch", "train.epochs=3"])
     assert [(config.study.name, config.train.epochs) for config in both] == [("lr", 3), ("batch", 3)]

@@ -141,6 +141,12 @@ def test_make_runs_both_studies_of_the_chosen_experiment_in_one_process() -> Non
         assert commands == [expected.split()]
 
 
+def test_the_report_of_a_sweep_is_looked_for_where_the_sweep_was_told_to_write() -> None:
+    planned = make("-n", "sweep", "ARGS=train.epochs=3 paths.runs=/big/disk").stdout
+    assert "-m sweeper.report --runs /big/disk" in planned
+    assert "--runs" not in make("-n", "sweep").stdout
+
+
 def test_an_old_python_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     for file in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(REPO / file, tmp_path)

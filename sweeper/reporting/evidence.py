@@ -18,6 +18,8 @@ from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
 from sweeper.reporting.comparison import Comparison, compare
+from sweeper.study.latest import data_in_use
+from sweeper.study.latest import experiments as experiments_in
 from sweeper.study.record import PREDICTIONS, RECORD, TrialRecord, rank
 
 TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
@@ -84,7 +86,7 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
     everything = read_records(folder)
     if not everything:
         raise UserError(f"{folder}: there is no finished trial of {name}. Run `make sweep` first.{_others(runs, name)}")
-    data = everything[-1].data
+    data = data_in_use(folder, everything)
     records = tuple(rank(record for record in everything if record.data == data))
     corpus, trouble = _corpus(records[0], runs)
     return Evidence(
@@ -116,17 +118,8 @@ def read_records(folder: Path) -> list[TrialRecord]:
     return records
 
 
-def known_experiments(runs: Path) -> list[str]:
-    """Experiments with a finished trial, the one worked on last first."""
-    newest: dict[str, int] = {}
-    for path in runs.glob(f"*/{TRIALS}/*/{RECORD}"):
-        name = path.parents[2].name
-        newest[name] = max(newest.get(name, 0), path.stat().st_mtime_ns)
-    return sorted(newest, key=lambda name: (-newest[name], name))
-
-
 def _others(runs: Path, name: str) -> str:
-    others = [other for other in known_experiments(runs) if other != name]
+    others = [other for other in experiments_in(runs) if other != name]
     return f" (--experiment takes: {', '.join(others)})" if others else ""
 
 

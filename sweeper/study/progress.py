@@ -6,9 +6,9 @@ same calls, so whoever runs a study does not ask which it has.
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from rich.console import Console
@@ -18,10 +18,13 @@ from rich.table import Table
 from sweeper.study.record import TrialRecord, trial_name
 from sweeper.study.space import Point
 from sweeper.study.table import overfitting_text
+from sweeper.study.wording import count, duration, figures, number
 from sweeper.training.metrics import EpochMetrics
 
+MOST_ABOVE = 8  # lines of a terminal that the table needs beside its rows: title, heading, rules, caption
 
-@dataclass
+
+@dataclass(eq=False)
 class _Row:
     """One point as the terminal shows it."""
 
@@ -85,10 +88,15 @@ class NoProgress:
 
 
 class PlainProgress:
-    """One line an epoch, for pipes, CI and logs; also the bookkeeping of the live table."""
+    """One line an epoch, for pipes, CI and logs; also the bookkeeping of the live table.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        later: epochs of the studies that follow this one, for the time that is left of all of them.
+    """
+
+    def __init__(self, console: Console, later: int = 0) -> None:
         self.console = console
+        self.later = later
         self.rows: dict[str, _Row] = {}
         self.workers = 1
         self.title = ""
@@ -139,14 +147,18 @@ class PlainProgress:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def eta(self) -> str:
-        """`about 3 min left`, from the median epoch so far and the number of workers; empty until one is known."""
+        """`about 3 min left`, from the median epoch so far and the number of workers; empty until one is known.
+
+        Where studies follow: `about 3 min left, 5 min with the studies after it`.
+        """
         seconds = [epoch.seconds for row in self.rows.values() for epoch in row.curve]
         left = [row.left for row in self.rows.values()]
         if not seconds or not any(left):
             return ""
         median = statistics.median(seconds)
         total = max(sum(left) / self.workers, max(left)) * median
-        return f"about {duration(total)} left"
+        after = f", {duration(total + self.later / self.workers * median)} with the studies after it"
+        return f"about {duration(total)} left{after if self.later else ''}"
 
 
 class NotebookProgress(PlainProgress):
@@ -186,16 +198,18 @@ class NotebookProgress(PlainProgress):
 class LiveProgress(PlainProgress):
     """A table redrawn in place, one row a trial."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, later: int = 0) -> None:
+        super().__init__(console, later)
         self._live: Live | None = None
 
     def open(self, title: str, points: Sequence[Point], workers: int) -> None:
         """Begin a study of these points."""
         super().open(title, points, workers)
-        show = partial(progress_table, self)
-        self._live = Live(console=self.console, get_renderable=show, refresh_per_second=4, transient=True)
+        self._live = Live(console=self.console, get_renderable=self._table, refresh_per_second=4, transient=True)
         self._live.start()
+
+    def _table(self) -> Table:
+        return progress_table(self, most=max(MOST_ABOVE + 1, self.console.height) - MOST_ABOVE)
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
@@ -215,16 +229,28 @@ class LiveProgress(PlainProgress):
             self._live = None
 
 
-def progress_table(progress: PlainProgress) -> Table:
-    """The trials as they are now."""
+def progress_table(progress: PlainProgress, most: int | None = None) -> Table:
+    """The trials as they are now; of more than `most`, those under way before those that wait or have ended."""
     elapsed = duration(time.monotonic() - progress.opened)
     left = progress.eta() or ("time left: after the first epoch" if any(r.left for r in progress.rows.values()) else "")
     table = Table(title=" · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part))
     for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
         table.add_column(column, justify="left" if column in ("trial", "state") else "right")
-    for row in progress.rows.values():
+    rows = list(progress.rows.values())
+    shown = rows if most is None else _fitting(rows, most)
+    for row in shown:
         table.add_row(*_cells(row))
+    if len(shown) < len(rows):
+        hidden = Counter(row.state for row in rows if row not in shown)
+        table.caption = f"and {', '.join(f'{number_of} {state}' for state, number_of in hidden.items())}"
     return table
+
+
+def _fitting(rows: Sequence[_Row], most: int) -> list[_Row]:
+    """At most so many rows in their order: those that are running, then the next to run, then those that have ended."""
+    weight = {"running": 0, "waiting": 1}
+    chosen = sorted(range(len(rows)), key=lambda place: (weight.get(rows[place].state, 2), place))[:most]
+    return [rows[place] for place in sorted(chosen)]
 
 
 def _cells(row: _Row) -> list[str]:
@@ -237,37 +263,15 @@ def _cells(row: _Row) -> list[str]:
     return [*cells, *losses, number(last.train_accuracy), number(last.val_accuracy), f"{last.seconds:.1f}"]
 
 
-def number(value: float | None) -> str:
-    """Four digits, or a dash where there is no such figure (accuracy of a regression)."""
-    return "–" if value is None else f"{value:.4f}"
+def make_progress(kind: str, console: Console, later: int = 0) -> Progress:
+    """The progress of this kind: `auto` is a table on a terminal and in a notebook, and plain elsewhere.
 
-
-def figures(epoch: EpochMetrics) -> str:
-    """The four figures of an epoch."""
-    parts = [f"train loss {epoch.train_loss:.4f}", f"val loss {epoch.val_loss:.4f}"]
-    if epoch.val_accuracy is not None:
-        parts += [f"train acc {number(epoch.train_accuracy)}", f"val acc {number(epoch.val_accuracy)}"]
-    return "  ".join(parts)
-
-
-def count(number_of: int, what: str) -> str:
-    """`1 trial`, `8 trials`."""
-    return f"{number_of} {what}" if number_of == 1 else f"{number_of} {what}s"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min`, `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def make_progress(kind: str, console: Console) -> Progress:
-    """The progress of this kind: `auto` is a table on a terminal and in a notebook, and plain elsewhere."""
+    Args:
+        later: epochs of the studies that follow.
+    """
     if kind == "none":
         return NoProgress()
     if console.is_jupyter and kind in ("auto", "live"):
-        return NotebookProgress(console)
+        return NotebookProgress(console, later)
     live = kind == "live" or (kind == "auto" and console.is_terminal)
-    return LiveProgress(console) if live else PlainProgress(console)
+    return LiveProgress(console, later) if live else PlainProgress(console, later)

@@ -37,14 +37,24 @@ def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult
     results = []
     with ExitStack() as stack:
         pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
-        for config in configs:
-            progress = make_progress(config.progress, console)
+        for number, config in enumerate(configs):
+            progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
             check_writable(Path(config.paths.runs))
             result = _run_study(config, pool, progress, stack)
             winner = result.winner.key if result.winner else None
             console.print(results_table(result.records, winner, title=result.prepared.title))
             results.append(result)
     return results
+
+
+def epochs_of(studies: Sequence[Config], after: Config) -> int:
+    """Epochs that these studies train at most; a batch study takes one point over from the lr study before it."""
+    total = 0
+    for config in studies:
+        points = len(config.study.lr or (0,)) * len(config.study.batch_size or (0,))
+        shared = config.study.name == "batch" and after.study.name == "lr" and points > 1
+        total += (points - shared) * config.train.epochs
+    return total
 
 
 def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack) -> StudyResult:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
 SECTIONS = ("model", "head", "optimizer", "schedule", "train", "overfitting")
 NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_weights")
+ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"
 
@@ -34,7 +35,7 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
 
     ranked = rank(records)
     others = differing(ranked)
-    names = headings(others)
+    names = headings(others, ranked)
     heading = None if title is None else Text(title, style="bold")
     table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
@@ -44,14 +45,19 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
         table.add_column(short, justify=justify, no_wrap=not wide, overflow="fold")
     for record in ranked:
         style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
-        row = cells(record, winner_key, others)
+        row = cells(record, winner_key, others, ranked)
         table.add_row(*(Text(cell) for cell in row), style=style)
     return table
 
 
-def headings(others: Sequence[str]) -> list[str]:
-    """Column names; `also` is there if anything but lr and batch size differs."""
-    return [*COLUMNS, "also"] if others else list(COLUMNS)
+def headings(others: Sequence[str], records: Sequence[TrialRecord]) -> list[str]:
+    """Column names; `also` is there if anything but lr and batch size differs, accuracies where there are any."""
+    columns = [name for name in COLUMNS if name not in ACCURACIES or _have_accuracies(records)]
+    return [*columns, "also"] if others else columns
+
+
+def _have_accuracies(records: Sequence[TrialRecord]) -> bool:
+    return any(epoch.val_accuracy is not None for record in records for epoch in record.curve)
 
 
 def differing(records: Sequence[TrialRecord]) -> list[str]:
@@ -61,11 +67,14 @@ def differing(records: Sequence[TrialRecord]) -> list[str]:
     return [key for key in keys if len({one.get(key) for one in values}) > 1]
 
 
-def cells(record: TrialRecord, winner_key: str | None, others: Sequence[str] = ()) -> list[str]:
-    """One trial's row as text; `others` are the keys shown under `also`."""
+def cells(
+    record: TrialRecord, winner_key: str | None, others: Sequence[str] = (), records: Sequence[TrialRecord] = ()
+) -> list[str]:
+    """One trial's row as text; `others` are the keys shown under `also`, `records` all that are in the table."""
     at = record.at_overfit
     losses = [NONE] * 2 if at is None else [f"{at.train_loss:.4f}", f"{at.val_loss:.4f}"]
     accuracies = [NONE] * 2 if at is None else [_share(at.train_accuracy), _share(at.val_accuracy)]
+    accuracies = accuracies if _have_accuracies(records or [record]) else []
     row = [
         WINNER if record.key == winner_key else "",
         f"{lr_of(record):g}",
@@ -84,8 +93,8 @@ def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> st
     """The same table for a model card."""
     ranked = rank(records)
     others = differing(ranked)
-    names = headings(others)
-    rows = [names, ["---"] * len(names), *(cells(one, winner_key, others) for one in ranked)]
+    names = headings(others, ranked)
+    rows = [names, ["---"] * len(names), *(cells(one, winner_key, others, ranked) for one in ranked)]
     return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows)
 
 

@@ -40,6 +40,7 @@ class Tracks:
             "sweeper.overfit_reached": str(record.overfit_reached).lower(),
             "sweeper.threads": str(record.threads),
             "sweeper.device": record.device,
+            "sweeper.precision": record.precision,
             **{f"sweeper.{name}": value for name, value in record.tags.items()},
             **({"sweeper.reason": record.reason} if record.reason else {}),
             **({"sweeper.note": note} if note and note.endswith("trained") else {}),

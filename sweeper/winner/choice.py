@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError
+from sweeper.study.latest import data_in_use, experiments
 from sweeper.study.record import PREDICTIONS, RECORD, WEIGHTS, TrialRecord, rank
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
@@ -43,6 +44,11 @@ class Choice:
         return self.records[0]
 
     @property
+    def exports(self) -> Path:
+        """Where exports go: `paths.exports` of the winner's sweep."""
+        return Path(self.winner.config.get("paths", {}).get("exports", "exports"))
+
+    @property
     def folder(self) -> Path:
         """The winner's trial folder."""
         return self.runs / self.name / "trials" / self.winner.key
@@ -52,13 +58,13 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
     """Find the winner among the experiment's complete trials.
 
     Args:
-        experiment: its name; None takes the one with the newest trial.
+        experiment: its name; None takes the one swept last.
 
     Raises:
         UserError: there is no such experiment, or no complete trial.
     """
     paths = sorted(runs.glob(f"*/trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
-    names = list(dict.fromkeys(path.parts[-4] for path in reversed(paths)))
+    names = experiments(runs)
     if not names:
         raise UserError(
             f"{runs}: no trial has been trained here yet. Run `make sweep` first (python -m sweeper study=lr,batch)."
@@ -70,7 +76,8 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
             f"Train it first: python -m sweeper experiment={name} study=lr,batch"
         )
     records = [TrialRecord.read(path.parent) for path in paths if path.parts[-4] == name]
-    same = rank(record for record in records if record.data == records[-1].data)
+    data = data_in_use(runs / name, records)
+    same = rank(record for record in records if record.data == data)
     if not same[0].is_candidate:
         reasons = sorted({f"{record.name} {record.state}: {record.reason}" for record in same})
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.scores import largest_confusions
-from sweeper.study.progress import figures
 from sweeper.study.table import overfitting_text, results_table
+from sweeper.study.wording import figures
 from sweeper.winner.choice import Winner
 
 MOST_CLASSES = 20  # of a confusion matrix on a terminal

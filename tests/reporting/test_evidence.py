@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from sweeper.errors import UserError
-from sweeper.reporting.evidence import gather, known_experiments
+from sweeper.reporting.evidence import gather
+from sweeper.study.latest import experiments
 from sweeper.study.record import PREDICTIONS, rank
 from tests.reporting import fabricated
 
@@ -82,7 +83,7 @@ def test_the_experiment_worked_on_last_comes_first(small):
     shutil.copytree(small / "runs" / "small", small / "runs" / "older")
     for path in (small / "runs" / "older").rglob("record.json"):
         os.utime(path, (1, 1))
-    assert known_experiments(small / "runs") == ["small", "older"]
+    assert experiments(small / "runs") == ["small", "older"]
 
 
 def test_the_first_folder_with_published_figures_counts(small):

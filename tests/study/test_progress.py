@@ -11,7 +11,6 @@ from sweeper.study.progress import (
     NoProgress,
     NotebookProgress,
     PlainProgress,
-    duration,
     make_progress,
     progress_table,
 )
@@ -74,6 +73,29 @@ def test_live_table_shows_every_trial_and_its_figures():
     assert "1.0/3" in text
 
 
+def test_a_table_taller_than_the_terminal_shows_what_runs_and_counts_the_rest():
+    many = [point(f"k{number}", lr=(number + 1) * 1e-5) for number in range(32)]
+    live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=120, height=24))
+    PlainProgress.open(live, "made · grid study", many, 2)
+    for number in range(30):
+        live.rows[f"k{number}"].end(record(f"k{number}"))
+    live.started(many[30], 0)
+    live.console.print(live._table())
+    lines = live.console.file.getvalue().splitlines()
+    text = "\n".join(lines)
+    assert len(lines) <= 24
+    assert "lr=0.00031" in text
+    assert "lr=0.00032" in text
+    assert "and 16 complete" in text
+
+
+def test_the_time_left_tells_of_the_studies_that_follow(plain):
+    plain.later = 10
+    plain.started(POINTS[0], 0)
+    plain.epoch(POINTS[0], epoch(1))
+    assert plain.eta() == "about 6 s left, 16 s with the studies after it"  # 10 epochs of 2 s, two at a time
+
+
 @pytest.fixture
 def notebook(monkeypatch):
     """What a notebook was shown, its latest last; IPython itself is looked at in experiments/quickstart.ipynb."""
@@ -109,8 +131,3 @@ def test_kind_follows_the_terminal_unless_it_is_given():
     assert type(make_progress("auto", console())) is PlainProgress
     assert type(make_progress("plain", console(terminal=True))) is PlainProgress
     assert type(make_progress("none", console())) is NoProgress
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (180, "3 min"), (7500, "2 h 05 min")])
-def test_durations_read_well(seconds, text):
-    assert duration(seconds) == text

@@ -1,6 +1,8 @@
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,28 @@ LOSSES = st.lists(st.sampled_from([1.0, 1.5, 2.0, 2.0, 3.0, NAN, math.inf]), max
 )
 def test_overfitting_point(losses, epoch, reached):
     assert overfitting_point(losses) == OverfittingPoint(epoch, reached)
+
+
+PUBLISHED = yaml.safe_load(
+    (Path(__file__).parents[2] / "experiments/emotion58/published.yaml").read_text(encoding="utf-8")
+)
+TWELVE = [*PUBLISHED["lr_study"], *PUBLISHED["batch_study"]]
+
+
+@pytest.mark.parametrize("row", TWELVE, ids=lambda row: f"lr={row['lr']:g} bs={row['batch_size']}")
+def test_the_twelve_published_trainings_overfit_where_their_document_says(row):
+    """Their published loss at the published epoch, approached from above, left upwards; 1e-3 falls again later."""
+    point, epochs, loss = row["overfit_epoch"], row["epochs_run"], row["val_loss"]
+    losses = [loss + 0.01 * (point - epoch) for epoch in range(1, point + 1)]
+    losses += [loss + 0.01 * (epoch - point) for epoch in range(point + 1, epochs + 1)]
+    if row["lr"] == 1e-3:
+        losses[-1] = loss - 0.1
+    assert len(losses) == epochs
+    assert overfitting_point(losses) == OverfittingPoint(point, reached=point < epochs)
+
+
+def test_the_documents_one_run_whose_losses_are_all_published():
+    assert overfitting_point([3.2163, 3.1422, 3.1452]) == OverfittingPoint(2, reached=True)
 
 
 def test_rise_must_exceed_min_delta():

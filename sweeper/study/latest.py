@@ -1,0 +1,45 @@
+"""Which experiment, and which of its data, was worked on last: what is meant where the user names none.
+
+A study's file is written at every start of its sweep, so its time tells, also where everything was taken over and
+no trial's record is new.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweeper.study.record import RECORD, TrialRecord
+
+
+def experiments(runs: Path) -> list[str]:
+    """Experiments with a finished trial, the one swept last first."""
+    names = {path.parents[2].name for path in runs.glob(f"*/trials/*/{RECORD}")}
+    return sorted(names, key=lambda name: (-_touched(runs / name), name))
+
+
+def _touched(folder: Path) -> int:
+    files = [*_study_files(folder), *folder.glob(f"trials/*/{RECORD}")]
+    return max(path.stat().st_mtime_ns for path in files)
+
+
+def _study_files(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("studies/*.json"), key=lambda path: -path.stat().st_mtime_ns)
+
+
+def data_in_use(folder: Path, records: Sequence[TrialRecord]) -> str:
+    """Fingerprint of the data of the study that was started last and has a finished trial.
+
+    Args:
+        folder: `<runs>/<experiment>`.
+        records: its finished trials, oldest first; the last one's data counts where no study lists any.
+    """
+    data = {record.key: record.data for record in records}
+    for path in _study_files(folder):
+        try:
+            keys = json.loads(path.read_text(encoding="utf-8"))["trials"]
+        except (OSError, ValueError, KeyError):
+            continue  # a damaged list is made again by the next sweep
+        if known := [data[key] for key in keys if key in data]:
+            return known[0]
+    return records[-1].data
