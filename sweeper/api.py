@@ -34,12 +34,14 @@ class Sweep:
 
     Attributes:
         experiment: its name, which `best` takes.
+        runs: where it lies (`paths.runs`), which `best` takes.
         trials: a row a trial, best first; the figures are those at the overfitting point.
         curves: a row a trial and epoch.
         winner: the best trial's record; None where none has a final score.
     """
 
     experiment: str
+    runs: Path
     trials: pd.DataFrame
     curves: pd.DataFrame
     winner: TrialRecord | None
@@ -87,7 +89,7 @@ def sweep(overrides: Overrides = ()) -> Sweep:
     results = run_studies(configs, Console(quiet=configs[0].progress == "none"))
     records = rank({record.key: record for result in results for record in result.records}.values())
     winner = records[0] if records[0].is_candidate else None
-    return Sweep(configs[0].name, trials_frame(records), curves_frame(records), winner)
+    return Sweep(configs[0].name, Path(configs[0].paths.runs), trials_frame(records), curves_frame(records), winner)
 
 
 def best(
@@ -139,26 +141,43 @@ def _freeze(winner: "Winner", target: Path) -> None:
         winner.export(target)
 
 
-def predict(folder: Path | str, texts: str | Path | Iterable[str], top_k: int = 1) -> pd.DataFrame:
+def predict(
+    folder: Path | str,
+    texts: str | Path | Iterable[str | None],
+    top_k: int = 1,
+    *,
+    column: str | None = None,
+    header: bool = True,
+) -> pd.DataFrame:
     """Labels with probabilities for new sentences; `python -m sweeper.predict` as a function.
 
     Args:
         folder: what `best(export=True)` wrote.
-        texts: sentences (a list, a pandas Series), one sentence as a string, or a file as a `Path`.
+        texts: sentences (a list, a pandas Series; missing ones are blank), one sentence as a string, or a file as a
+            `Path`.
         top_k: labels a sentence, most probable first.
+        column: of a file that is a table: the sentences' column, by name or number.
+        header: of a file that is a table: whether its first row holds the names.
 
     Returns:
         A row a sentence, in order: `text`, `label`, `probability`, then `label_2`, `probability_2` and so on; of a
         regression `text` and `value`. A blank sentence has neither.
 
     Raises:
-        UserError: the folder holds no model, or the file cannot be read.
+        UserError: the folder holds no model, the file cannot be read, or `top_k` is below 1.
     """
     from sweeper.inputs import read_texts
     from sweeper.prediction import Classifier
 
+    if top_k < 1:
+        raise UserError(f"top_k={top_k}: takes a whole number from 1")
     classifier = Classifier(Path(folder))
-    given = read_texts(str(texts)) if isinstance(texts, Path) else [texts] if isinstance(texts, str) else texts
+    several = [texts] if isinstance(texts, str) else texts
+    given = (
+        read_texts(str(several), column, header)
+        if isinstance(several, Path)
+        else ("" if pd.isna(text) else str(text) for text in several)
+    )
     top_k = 0 if classifier.is_regression else min(top_k, len(classifier.names))
     numbers = ["", *(f"_{number}" for number in range(2, top_k + 1))]
     names = [f"{name}{number}" for number in numbers for name in ("label", "probability")] if top_k else ["value"]

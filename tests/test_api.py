@@ -47,6 +47,33 @@ def test_a_sweep_gives_trials_curves_and_the_winner(swept):
     assert at["val_loss"].item() == swept.trials["val_loss"][0]
 
 
+def test_sentences_come_from_lists_series_and_tables(swept, folder, tmp_path):
+    frozen = best("rows", runs=swept.runs, export=folder / "other").export
+    assert predict(frozen, pd.Series(["기쁜 날", None, float("nan")]))["label"].isna().tolist() == [False, True, True]
+    table = tmp_path / "two.csv"
+    table.write_text("id,sentence\n1,기쁜 날\n2,슬픈 날\n", encoding="utf-8")
+    assert predict(frozen, table, column="sentence")["text"].tolist() == ["기쁜 날", "슬픈 날"]
+    with pytest.raises(UserError, match="column"):
+        predict(frozen, table)
+    with pytest.raises(UserError, match="top_k=0"):
+        predict(frozen, "기쁜 날", top_k=0)
+
+
+def test_a_pruned_trial_with_its_score_may_win(tiny_encoder, tiny_table, tmp_path):
+    settings = {
+        **SETTINGS,
+        "study": "lr",
+        "data.path": tiny_table,
+        "model": tiny_encoder,
+        "paths.runs": tmp_path / "runs",
+    }
+    del settings["study.batch_size"]
+    done = sweep({**settings, "prune": "overfit", "study.lr": [0.5], "train.epochs": 8})
+    assert done.trials["state"].tolist() == ["pruned"]
+    assert done.winner.key == done.trials["key"][0]
+    assert len(done.curves) == done.winner.overfit_epoch + 1
+
+
 def test_the_winner_is_tested_frozen_and_predicts(swept, folder, tmp_path):
     found = best("rows", runs=folder / "runs", export=folder / "frozen")
     assert found.winner.key == swept.winner.key

@@ -4,6 +4,7 @@ A live table on a terminal; one line an epoch elsewhere (a pipe, CI, `progress=p
 same calls, so whoever runs a study does not ask which it has.
 """
 
+import os
 import statistics
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -233,9 +235,11 @@ def progress_table(progress: PlainProgress, most: int | None = None) -> Table:
     """The trials as they are now; of more than `most`, those under way before those that wait or have ended."""
     elapsed = duration(time.monotonic() - progress.opened)
     left = progress.eta() or ("time left: after the first epoch" if any(r.left for r in progress.rows.values()) else "")
-    table = Table(title=" · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part))
+    title = " · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part)
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)  # 80 columns hold it
     for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
-        table.add_column(column, justify="left" if column in ("trial", "state") else "right")
+        wide = column in ("trial", "state")
+        table.add_column(column.replace(" ", "\n"), justify="left" if wide else "right", no_wrap=True)
     rows = list(progress.rows.values())
     shown = rows if most is None else _fitting(rows, most)
     for row in shown:
@@ -273,5 +277,12 @@ def make_progress(kind: str, console: Console, later: int = 0) -> Progress:
         return NoProgress()
     if console.is_jupyter and kind in ("auto", "live"):
         return NotebookProgress(console, later)
-    live = kind == "live" or (kind == "auto" and console.is_terminal)
+    live = kind == "live" or (kind == "auto" and _is_watched(console))
     return LiveProgress(console, later) if live else PlainProgress(console, later)
+
+
+def _is_watched(console: Console) -> bool:
+    """Whether a person sits before a terminal that can redraw. FORCE_COLOR and a CI's pseudo-terminal are nobody."""
+    return (
+        console.file.isatty() and console.is_interactive and not console.is_dumb_terminal and not os.environ.get("CI")
+    )

@@ -126,8 +126,47 @@ def test_a_notebook_gets_one_table_that_is_replaced_and_no_lines(notebook):
     assert "complete" in out.file.getvalue()
 
 
-def test_kind_follows_the_terminal_unless_it_is_given():
-    assert type(make_progress("auto", console(terminal=True))) is LiveProgress
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def person(monkeypatch):
+    """An environment in which nothing says that nobody watches."""
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def test_kind_follows_the_terminal_unless_it_is_given(person):
+    assert type(make_progress("auto", Console(file=Screen()))) is LiveProgress
     assert type(make_progress("auto", console())) is PlainProgress
-    assert type(make_progress("plain", console(terminal=True))) is PlainProgress
+    assert type(make_progress("plain", Console(file=Screen()))) is PlainProgress
+    assert type(make_progress("live", console())) is LiveProgress
     assert type(make_progress("none", console())) is NoProgress
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "file"),
+    [
+        ("FORCE_COLOR", "1", io.StringIO),
+        ("TTY_COMPATIBLE", "1", io.StringIO),
+        ("CI", "true", Screen),
+        ("TERM", "dumb", Screen),
+    ],
+)
+def test_where_nobody_watches_it_is_plain_lines(person, monkeypatch, name, value, file):
+    monkeypatch.setenv(name, value)
+    assert type(make_progress("auto", Console(file=file()))) is PlainProgress
+
+
+def test_the_table_can_be_read_on_a_terminal_of_80_columns():
+    live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=80, height=24))
+    PlainProgress.open(live, "made · lr study", [point("a", lr=1.25e-05, batch_size=128)], 2)
+    live.rows["a"].end(record("a"))
+    live.console.print(live._table())
+    text = live.console.file.getvalue()
+    assert "lr=1.25e-05 bs=128" in text
+    assert "complete" in text
+    assert "…" not in text
