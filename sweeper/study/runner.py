@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import UserError
-from sweeper.study.files import clear_up
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
@@ -20,7 +19,7 @@ from sweeper.study.progress import Progress
 from sweeper.study.pruning import stopped_by
 from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
 from sweeper.study.space import Point
-from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record
+from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
@@ -126,7 +125,7 @@ class StudyRunner:
         for point in self.prepared.points:
             if point.key in self.records or point.key in mine or (record := self._answer(point)) is None:
                 continue
-            clear_up(self._folder(point))
+            tidy_up(self._folder(point), record)
             note = "taken over: already trained" if note_reuse else "taken over from another sweep"
             self.taken_over.add(point.key)
             self._finish(point, record, self.tracks.begin(point), note)
@@ -255,7 +254,7 @@ class StudyRunner:
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
         if (done := self._answer(point)) is not None:  # it died with everything done but said
-            clear_up(self._folder(point))
+            tidy_up(self._folder(point), done)
             return self._finish(point, done, assignment.run)
         failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
         if failures <= self.retries:
