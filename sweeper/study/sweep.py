@@ -35,24 +35,25 @@ def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult
         UserError: a study cannot be run as configured. Studies before it are complete.
     """
     results = []
+    trials = most_trials(configs)
     with ExitStack() as stack:
         pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
         for config in configs:
             progress = make_progress(config.progress, console)
             check_writable(Path(config.paths.runs))
-            result = _run_study(config, pool, progress, stack)
+            result = _run_study(config, pool, progress, stack, trials)
             winner = result.winner.key if result.winner else None
             console.print(results_table(result.records, winner, title=result.prepared.title))
             results.append(result)
     return results
 
 
-def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack) -> StudyResult:
+def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack, trials: int) -> StudyResult:
     at_hand = Path(assets.encoder(config.model)).is_dir()
     if at_hand:  # the workers' imports take seconds, in which the data is prepared
-        pool.start(plan_for(config))
+        pool.start(plan_for(config, trials))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
-    plan = plan_for(config)
+    plan = plan_for(config, trials)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
     tracker = make_tracker(config, prepared, progress)
@@ -80,8 +81,13 @@ def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:
     return close
 
 
-def plan_for(config: Config) -> Plan:
-    """How this machine is used for this configuration's encoder."""
+def most_trials(configs: Sequence[Config]) -> int:
+    """Trials of the largest of these studies: one plan serves them all, so that no pool is started twice."""
+    return max(len(config.study.lr or [0]) * len(config.study.batch_size or [0]) for config in configs)
+
+
+def plan_for(config: Config, trials: int) -> Plan:
+    """How this machine is used for so many trials of this configuration's encoder."""
     import torch
 
     gpus = torch.cuda.device_count() if resolve_device(config.train.device).type == "cuda" else 0
@@ -93,6 +99,7 @@ def plan_for(config: Config) -> Plan:
         cores=cores(),
         gpus=gpus,
         trials_per_gpu=launcher.trials_per_gpu,
+        trials=trials,
     )
 
 

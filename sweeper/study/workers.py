@@ -2,8 +2,8 @@
 
 A worker is a process of its own (`sweeper.study.serve`), so that a crash, an exhausted memory or a
 kill takes one trial's epoch and not the sweep. Small encoders run one trial a core: their matrices
-are too small for threads to help. Large ones run one trial on all cores. A GPU runs one trial, or
-`trials_per_gpu` of them.
+are too small for threads to help much, so only cores that would idle are shared. Large ones run one
+trial on all cores. A GPU runs one trial, or `trials_per_gpu` of them.
 """
 
 import json
@@ -39,7 +39,14 @@ class Plan:
 
 
 def plan_workers(
-    workers: int | str, threads: int | str, *, parameters: int, cores: int, gpus: int, trials_per_gpu: int
+    workers: int | str,
+    threads: int | str,
+    *,
+    parameters: int,
+    cores: int,
+    gpus: int,
+    trials_per_gpu: int,
+    trials: int = sys.maxsize,
 ) -> Plan:
     """Share cores and GPUs out among workers.
 
@@ -48,14 +55,15 @@ def plan_workers(
         parameters: of the encoder's layers, embeddings left out.
         cores: processors this process may use.
         gpus: GPUs it may use; 0 trains on the CPU.
+        trials: that can run at once at most; `auto` starts no more workers, and those have more cores each.
     """
     if gpus:
         slots = [str(gpu) for _ in range(trials_per_gpu) for gpu in range(gpus)]
-        count = len(slots) if workers == "auto" else int(workers)
+        count = min(len(slots), trials) if workers == "auto" else int(workers)
         devices = tuple(slots[index % len(slots)] for index in range(count))
     else:
         alone = parameters >= LARGE
-        count = (1 if alone else cores) if workers == "auto" else int(workers)
+        count = min(1 if alone else cores, trials) if workers == "auto" else int(workers)
         devices = ("cpu",) * count
     share = max(1, cores // len(devices))
     return Plan(devices, share if threads == "auto" else int(threads))
