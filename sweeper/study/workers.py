@@ -115,6 +115,8 @@ class Pool:
         self.events: queue.Queue[Event] = queue.Queue()
         self._logs = logs
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._ready: set[int] = set()  # process ids
+        self._told: set[str] = set()
         self._devices: tuple[str, ...] = ()
         self._threads = 1
 
@@ -138,7 +140,10 @@ class Pool:
                 self.restart(index)
 
     def restart(self, index: int) -> None:
-        """Start (again) the worker with this number."""
+        """Start (again) the worker with this number; one that still runs is ended first."""
+        if (before := self._processes.pop(index, None)) is not None:
+            before.kill()
+            before.wait()
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / LOG.format(index=index)).open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
@@ -171,9 +176,20 @@ class Pool:
         except BrokenPipeError:
             pass
 
-    def process_id(self, index: int) -> int:
-        """The worker's process id."""
-        return self._processes[index].pid
+    def process_id(self, index: int) -> int | None:
+        """The worker's process id; None where the present plan has no such worker."""
+        process = self._processes.get(index)
+        return None if process is None else process.pid
+
+    def is_ready(self, index: int) -> bool:
+        """Whether the worker has started and waits for trials, or works on one."""
+        return self.process_id(index) in self._ready
+
+    def is_news(self, text: str) -> bool:
+        """Whether a note is the first of its kind: what holds for every trial is said by every worker."""
+        is_new = text not in self._told
+        self._told.add(text)
+        return is_new
 
     def _environment(self, index: int) -> dict[str, str]:
         device, threads = self._devices[index], str(self._threads)
@@ -190,7 +206,10 @@ class Pool:
                 event = json.loads(line)
             except ValueError:  # killed while it spoke
                 continue
+            if event["event"] == "ready":
+                self._ready.add(process.pid)
             self.events.put(Event(index, event.pop("event"), event))
+        self._ready.discard(process.pid)
         self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))
 
 

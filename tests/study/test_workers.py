@@ -82,6 +82,22 @@ def test_a_worker_says_ready_and_its_end_is_noticed(pool):
     assert (event.kind, event.data["code"]) == ("exit", -9)
 
 
+def test_only_a_worker_that_has_started_and_lives_is_ready(pool):
+    assert not pool.is_ready(0)
+    pool.start(plan(workers=1))
+    assert not pool.is_ready(0)
+    assert pool.events.get(timeout=60).kind == "ready"
+    assert pool.is_ready(0)
+    before = pool._processes[0]
+    pool.restart(0)
+    assert before.poll() == -9  # ended, not left beside the new one
+    assert not pool.is_ready(0)
+    events = [pool.events.get(timeout=60) for _ in range(2)]
+    assert sorted(event.kind for event in events) == ["exit", "ready"]
+    assert pool.is_ready(0)
+    assert {event.data.get("pid") for event in events} == {None, before.pid}
+
+
 def test_a_worker_ends_when_its_parent_is_gone(pool):
     pool.start(plan(workers=1))
     pool._processes[0].stdin.close()
