@@ -6,10 +6,14 @@ batches are computed lies beside its trial's files, so that a later start does n
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from sweeper.study.locks import Busy, locked
+from sweeper.study.record import RECORD, TrialRecord, trial_name
 from sweeper.study.space import Point
+from sweeper.study.task import A_LOOK, LOCK
 from sweeper.training.checkpoint import write_atomically
 
 MICRO_BATCHES = "micro_batches.json"
@@ -61,6 +65,30 @@ class Retries:
             path = self._trials / point.key / MICRO_BATCHES
             write_atomically(path, json.dumps(self._micro_batches[point.key]).encode())
         return True
+
+
+def open_failed(trials: Path, points: Iterable[Point], say: Callable[[str], None]) -> None:
+    """Open the points that an earlier start of the command has given up: giving it again means to try them again.
+
+    To be called once a start for each point, before it is trained. Of two sweeps side by side each takes
+    over what the other gives up from then on, so they do not repeat each other's failures for ever.
+    """
+    for point in points:
+        folder = trials / point.key
+        if not _has_failed(folder):
+            continue
+        with suppress(Busy), locked(folder / LOCK, wait=A_LOOK):
+            if _has_failed(folder):  # still, now that nobody else can change it
+                say(f"{trial_name(point.varied)}: had failed ({TrialRecord.read(folder).reason}); trying it again")
+                (folder / MICRO_BATCHES).unlink(missing_ok=True)
+                (folder / RECORD).unlink()
+
+
+def _has_failed(folder: Path) -> bool:
+    try:
+        return TrialRecord.read(folder).state == "failed"
+    except FileNotFoundError:
+        return False
 
 
 def _most_micro_batches(point: Point) -> int:

@@ -265,7 +265,10 @@ class StudyRunner:
             record = failed_record(self._task(point), self.prepared.corpus.fingerprint, f"{reason} ({failures} tries)")
         except Busy:
             return None
-        return self._finish(point, record, assignment.run)
+        self._finish(point, record, assignment.run)
+        if record.state == "failed":
+            self.progress.note(f"{name}: given up; the same command again tries it again")
+        return None
 
     def _restart(self, worker: int) -> None:
         """After an error too: a process whose GPU context or memory is broken would fail all its later trials."""

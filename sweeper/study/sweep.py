@@ -3,7 +3,7 @@
 The command line and the Python interface both come through here; neither knows about pools and ledgers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.prepare import PreparedStudy, check_writable, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
+from sweeper.study.retries import open_failed
 from sweeper.study.runner import StudyResult, StudyRunner
 from sweeper.study.table import results_table
 from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
@@ -34,26 +35,36 @@ def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult
     Raises:
         UserError: a study cannot be run as configured. Studies before it are complete.
     """
-    results = []
+    results: list[StudyResult] = []
     trials = most_trials(configs)
     with ExitStack() as stack:
         pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
         for config in configs:
             progress = make_progress(config.progress, console)
             check_writable(Path(config.paths.runs))
-            result = _run_study(config, pool, progress, stack, trials)
+            tried = {record.key for earlier in results for record in earlier.records}
+            result = _run_study(config, pool, progress, stack, trials, tried)
             winner = result.winner.key if result.winner else None
             console.print(results_table(result.records, winner, title=result.prepared.title))
             results.append(result)
     return results
 
 
-def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack, trials: int) -> StudyResult:
+def _run_study(
+    config: Config, pool: Pool, progress: Progress, stack: ExitStack, trials: int, tried: Container[str]
+) -> StudyResult:
+    """One study.
+
+    Args:
+        trials: of the largest study of this command.
+        tried: keys of the points that the studies before it have tried.
+    """
     at_hand = Path(assets.encoder(config.model)).is_dir()
     if at_hand:  # the workers' imports take seconds, in which the data is prepared
         pool.start(plan_for(config, trials))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config, trials)
+    open_failed(prepared.trials, [point for point in prepared.points if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
     tracker = make_tracker(config, prepared, progress)

@@ -6,17 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import optuna
 import pytest
 from records import CONFIG, record
 
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.locks import locked
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import NoProgress
 from sweeper.study.record import RECORD
-from sweeper.study.retries import MICRO_BATCHES
+from sweeper.study.retries import MICRO_BATCHES, open_failed
 from sweeper.study.runner import StudyRunner
 from sweeper.study.space import Point
+from sweeper.study.task import LOCK
 from sweeper.study.workers import Event, Plan
 from sweeper.tracked import NoTracker
 
@@ -96,12 +99,18 @@ def start(tmp_path):
         config = points[0].config
         prepared = PreparedStudy("made", "lr", STUDY, config, corpus, tuple(points), "cpu", "float32", tmp_path)
         told = Told()
+        open_failed(prepared.trials, points, told.note)
         ledger = Ledger(open_storage(None, tmp_path), STUDY, prepared.lock)
         plan = Plan(("cpu",) * workers, 1)
         runner = StudyRunner(prepared, ledger, pool, plan, NoTracker(), told, retries=retries, keep_all=True)
         return runner.run(), told.notes
 
     return start
+
+
+def states(tmp_path):
+    study = optuna.load_study(study_name=STUDY, storage=open_storage(None, tmp_path))
+    return [trial.state.name for trial in study.trials]
 
 
 def test_a_worker_that_dies_before_it_is_ready_is_no_failure_of_a_point(start):
@@ -170,6 +179,63 @@ def test_a_damaged_number_of_micro_batches_stops_nobody(start, tmp_path, content
     pool = PlayedPool(done)
     assert start(pool, [point("a")])[0].winner is not None
     assert pieces(pool)[0] in (1, 8)
+
+
+def test_a_failed_point_is_tried_again_by_the_same_command_and_its_retries_are_counted_anew(start, tmp_path):
+    broken = PlayedPool(lambda task: error("passing"))
+    result, notes = start(broken, [point("a")], retries=1)
+    assert result.winner is None
+    assert notes[-1] == "lr=0.001 bs=8: given up; the same command again tries it again"
+    again = PlayedPool(lambda task: error("passing") if len(again.sent) == 1 else done(task))
+    result, notes = start(again, [point("a")], retries=1)
+    assert result.records[0].state == "complete"
+    assert notes[0] == "lr=0.001 bs=8: had failed (it broke (2 tries)); trying it again"
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]  # Optuna's ended trials cannot be changed
+    assert start(PlayedPool(done), [point("a")])[0].taken_over == {"a"}
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+
+
+def test_a_point_that_fails_at_every_start_is_in_optuna_once(start, tmp_path):
+    for _ in range(3):
+        pool = PlayedPool(lambda task: error("passing"))
+        start(pool, [point("a")], retries=0)
+        assert len(pool.sent) == 1
+    assert states(tmp_path) == ["FAIL"]
+
+
+def test_what_a_sweep_beside_this_one_gives_up_is_taken_over_and_not_tried_again(start):
+    beside = PlayedPool(lambda task: error("passing"))
+
+    def while_another_gives_up(task):
+        start(beside, [point("b", lr=1e-4)], retries=0)
+        return done(task)
+
+    pool = PlayedPool(while_another_gives_up)
+    result, _ = start(pool, [point("a"), point("b", lr=1e-4)])
+    assert [one.state for one in result.records] == ["complete", "failed"]
+    assert [task.key for _, task in pool.sent] == ["a"]
+
+
+def test_a_point_that_was_trained_elsewhere_after_it_failed_is_told_to_optuna(start, tmp_path):
+    start(PlayedPool(lambda task: error("passing")), [point("a")], retries=0)
+    folder = tmp_path / "made" / "trials" / "a"
+    record("a").write(folder)  # its sweep was killed before it could say so
+    assert start(PlayedPool(done), [point("a")])[0].taken_over == {"a"}
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+
+
+def test_only_failed_points_that_nobody_trains_are_opened(tmp_path):
+    points = [point(key) for key in ("failed", "complete", "busy", "new")]
+    for key, state in (("failed", "failed"), ("complete", "complete"), ("busy", "failed")):
+        record(key, state=state).write(tmp_path / key)
+    (tmp_path / "failed" / MICRO_BATCHES).write_text("4")
+    said = []
+    with locked(tmp_path / "busy" / LOCK):
+        open_failed(tmp_path, points, said.append)
+    assert len(said) == 1
+    assert sorted(path.parent.name for path in tmp_path.glob(f"*/{RECORD}")) == ["busy", "complete"]
+    assert not (tmp_path / "failed" / MICRO_BATCHES).exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_holds_for_every_trial_is_said_once_and_without_a_trials_name(start, tmp_path):

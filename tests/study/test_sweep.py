@@ -1,7 +1,14 @@
-"""What the studies of one command share: a plan for the largest of them."""
+"""What the studies of one command share: a plan for the largest of them, and the points that have been tried."""
+
+import io
+from types import SimpleNamespace
+
+from records import record
+from rich.console import Console
 
 from sweeper.config import compose
 from sweeper.study import sweep
+from sweeper.study.runner import StudyResult
 
 
 def studies(tmp_path, *more):
@@ -14,3 +21,16 @@ def test_one_plan_serves_the_largest_study(tmp_path):
     assert sweep.most_trials([batch]) == 4
     assert sweep.most_trials([grid]) == 32
     assert sweep.most_trials([single]) == 1
+
+
+def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_up(tmp_path, monkeypatch):
+    seen = []
+
+    def run_study(config, pool, progress, stack, trials, tried):
+        seen.append(set(tried))
+        prepared = SimpleNamespace(title=config.study.name)
+        return StudyResult(prepared, (record(config.study.name, state="failed"),), None, frozenset())
+
+    monkeypatch.setattr(sweep, "_run_study", run_study)
+    sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()))
+    assert seen == [set(), {"lr"}]
