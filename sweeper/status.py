@@ -93,9 +93,14 @@ def _row(folder: Path, name: str) -> tuple[str, ...]:
     from sweeper.study.record import RECORD, TrialRecord
     from sweeper.study.task import LOCK, START
 
-    if (folder / RECORD).exists():
-        record = TrialRecord.read(folder)
-        return (name, record.state, str(len(record.curve)), _loss(record.curve), "", record.device)
+    if _has_ended(folder):
+        try:
+            record = TrialRecord.read(folder)
+            return (name, record.state, str(len(record.curve)), _loss(record.curve), "", record.device)
+        except FileNotFoundError:
+            pass  # a sweep tries a failed trial again
+        except (ValueError, TypeError, KeyError):
+            return (name, "damaged", "0", "–", "", f"{RECORD}; the next sweep makes it again")
     if not (folder / START).exists():
         return (name, "waiting", "0", "–", "", "")
     curve = read_curve(folder)
@@ -109,18 +114,26 @@ def _loss(curve: "Sequence[EpochMetrics]") -> str:
     return f"{curve[-1].val_loss:.4f}" if curve else "–"
 
 
+def _has_ended(folder: Path) -> bool:
+    """Whether it has its record and nobody trains it: a pruned trial may be trained on to its last epoch."""
+    from sweeper.study.locks import is_free
+    from sweeper.study.record import RECORD
+    from sweeper.study.task import LOCK
+
+    return is_free(folder / LOCK) and (folder / RECORD).exists()
+
+
 def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> str:
     """From the median epoch so far; empty where nothing is left or nothing is known."""
     from sweeper.study.files import read_curve
     from sweeper.study.prepare import trials_folder
-    from sweeper.study.record import RECORD
     from sweeper.study.wording import duration
 
     trials = trials_folder(runs, file.parent.parent.name)
     epochs = int(json.loads(file.read_text(encoding="utf-8"))["config"]["train"]["epochs"])
     curves = {key: read_curve(trials / key) for key in keys}
     seconds = [epoch.seconds for curve in curves.values() for epoch in curve]
-    left = sum(epochs - len(curve) for key, curve in curves.items() if not (trials / key / RECORD).exists())
+    left = sum(epochs - len(curve) for key, curve in curves.items() if not _has_ended(trials / key))
     return (
         f", about {duration(left * statistics.median(seconds) / running)} left" if seconds and left and running else ""
     )

@@ -194,10 +194,10 @@ class MlflowStore:
         if stored.data.tags.get("sweeper.delivered") != content:
             if at_overfit is not None:
                 self._log_at_overfit(run, at_overfit)
-            for name, text in files.items():
+            for name, text in {**files, **({"curve.html": figure()} if figure is not None else {})}.items():
                 self.client.log_text(run_id, text, name)
-            if figure is not None:
-                self.client.log_text(run_id, figure(), "curve.html")
+            if "sweeper.reason" in stored.data.tags and "sweeper.reason" not in tags:  # had failed, was tried again
+                self.client.delete_tag(run_id, "sweeper.reason")
             self._tag(run_id, {**tags, "sweeper.delivered": content})
         if stored.info.status != status:
             self.client.set_terminated(run_id, status)

@@ -100,6 +100,25 @@ def test_a_trial_runs_where_its_lock_is_held_and_is_stopped_once_the_holder_is_d
     assert "stopped" in printed("--runs", str(runs))["lr=0.001"]
 
 
+@pytest.mark.parametrize("content", ["", '{"key": "k1", "sta', "{}", "[]"])
+def test_a_damaged_record_is_shown_as_such(runs, printed, content):
+    (runs / "made" / "trials" / "k1" / "record.json").write_text(content)
+    shown = printed("--runs", str(runs))
+    assert "damaged" in shown["lr=0.1"]
+    assert "1 damaged, 1 diverged" in shown["title"]
+
+
+def test_a_pruned_trial_that_is_trained_to_its_last_epoch_is_running(runs, printed, holder):
+    replace(record("k3"), state="pruned", curve=(epoch(1), epoch(2))).write(runs / "made" / "trials" / "k3")
+    shown = printed("--runs", str(runs))
+    assert "running" in shown["lr=0.001"]
+    assert "│ 1 " in shown["lr=0.001"]
+    assert "5 min left" in shown["title"]
+    holder.kill()
+    holder.wait()
+    assert "pruned" in printed("--runs", str(runs))["lr=0.001"]
+
+
 def test_looking_takes_no_lock_and_writes_nothing(runs, printed):
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
     printed("--runs", str(runs))

@@ -158,6 +158,19 @@ def test_a_failed_trial_is_failed_and_runs_again_when_tried_again(runs, client, 
     assert client.get_run(trial.id).info.status == "RUNNING"
 
 
+def test_why_a_trial_had_failed_is_not_said_of_one_that_was_tried_again(runs, client, experiment):
+    tags = {"failed": {"sweeper.reason": "killed (3 tries)"}, "complete": {}}
+    for state in ("failed", "failed", "complete"):
+        tracker = MlflowTracker(experiment, runs)
+        _, trial = sweep(tracker, state=None)
+        tracker.finish(trial, state, tags=tags[state])
+        assert tracker.close(timeout=30)
+        stored = client.get_run(trial.id)
+        assert stored.data.tags["sweeper.state"] == state
+        assert stored.data.tags.get("sweeper.reason") == tags[state].get("sweeper.reason")
+    assert len(stored_runs(client, experiment)) == 2
+
+
 def test_trackers_started_together_share_their_runs(runs, client, experiment):
     trackers = [MlflowTracker(experiment, runs) for _ in range(3)]
     threads = [threading.Thread(target=sweep, args=(tracker,)) for tracker in trackers]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sweeper.study.record import CURVE, PREDICTIONS, WEIGHTS
-from sweeper.training.checkpoint import ASIDE, StateFiles, save_weights, sha256, write_atomically
+from sweeper.training.checkpoint import ASIDE, StateFiles, flush, save_weights, sha256, write_atomically
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -123,6 +123,7 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
+        flush(target)  # before the record says that it is there; a link's content is on the disk already
 
 
 def clear_up(folder: Path) -> None:

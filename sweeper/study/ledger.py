@@ -173,7 +173,7 @@ class Ledger:
         """End the point with its record; a point that has ended is left as it is.
 
         One that was trained anew because its record was lost comes to the same end. Only where it does not
-        (another machine, say) a second trial is entered: Optuna's ended trials cannot be changed.
+        (another machine, or one that had failed) a second is entered: Optuna's ended trials cannot be changed.
 
         Args:
             note: why the point was not trained here, where it was taken over from another study.
@@ -184,7 +184,8 @@ class Ledger:
             score = record.score if state == TrialState.COMPLETE else None
             if trial is not None and trial.state.is_finished():
                 value = trial.value if trial.state == TrialState.COMPLETE else None
-                if point.key not in self._lost or (trial.state, value) == (state, score):
+                given_up = trial.user_attrs.get("state") == "failed"  # and tried again since
+                if not (given_up or point.key in self._lost) or (trial.state, value) == (state, score):
                     return
                 trial = None
             number = trial.number if trial is not None else self._begin(point)

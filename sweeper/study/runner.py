@@ -12,22 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import UserError
-from sweeper.study.files import clear_up
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
 from sweeper.study.pruning import stopped_by
-from sweeper.study.record import RECORD, TrialRecord, drop_losers, rank
+from sweeper.study.record import TrialRecord, drop_losers, rank
+from sweeper.study.retries import Retries
 from sweeper.study.space import Point
-from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record
+from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
 
 POLL_SECONDS = 0.5  # how often another sweep's trials, and dead workers, are looked for
-MOST_MICRO_BATCHES = 1024
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,12 @@ class StudyRunner:
     ) -> None:
         self.prepared, self.ledger, self.pool, self.plan = prepared, ledger, pool, plan
         self.tracks, self.progress = Tracks(prepared, tracker), progress
-        self.retries, self.keep_all = retries, keep_all
+        self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
         self.records: dict[str, TrialRecord] = {}
         self.taken_over: set[str] = set()
         self._prune = prepared.config["prune"]
         self._stopped_by = stopped_by(self._prune, prepared.study_id)
         self._at_work: dict[int, _Assignment] = {}
-        self._failures: dict[str, int] = {}
-        self._micro_batches: dict[str, int] = {}
         self._idle, self._looked = set[int](), 0.0
 
     def run(self) -> StudyResult:
@@ -98,7 +95,7 @@ class StudyRunner:
             self._take_over_finished(note_reuse=True)
             if len(self.records) < len(self.prepared.points):
                 self.pool.start(self.plan)
-                self._idle = set(range(self.plan.workers))
+                self._idle = {worker for worker in range(self.plan.workers) if self.pool.is_ready(worker)}
             while len(self.records) < len(self.prepared.points):
                 self._assign()
                 self._listen()
@@ -115,9 +112,10 @@ class StudyRunner:
 
     def _answer(self, point: Point) -> TrialRecord | None:
         """The point's record, if it has one that serves: a pruned trial's curve may be shorter than is asked for."""
-        if not (self._folder(point) / RECORD).exists():
+        try:
+            record = TrialRecord.read(self._folder(point))
+        except FileNotFoundError:
             return None
-        record = TrialRecord.read(self._folder(point))
         return record if record.serves(self._stopped_by) else None
 
     def _take_over_finished(self, note_reuse: bool = False) -> None:
@@ -126,7 +124,7 @@ class StudyRunner:
         for point in self.prepared.points:
             if point.key in self.records or point.key in mine or (record := self._answer(point)) is None:
                 continue
-            clear_up(self._folder(point))
+            tidy_up(self._folder(point), record)
             note = "taken over: already trained" if note_reuse else "taken over from another sweep"
             self.taken_over.add(point.key)
             self._finish(point, record, self.tracks.begin(point), note)
@@ -157,7 +155,7 @@ class StudyRunner:
             threads=self.plan.threads,
             device=self.prepared.device,
             precision=self.prepared.precision,
-            accumulate=self._micro_batches.get(point.key, 1),
+            accumulate=self.retries.micro_batches(point),
             prune=self._prune["name"],
             extra_epochs=self._prune["extra_epochs"],
             stopped_by=self._stopped_by,
@@ -178,6 +176,8 @@ class StudyRunner:
     def _on(self, event: Event) -> None:
         if event.kind == "exit":
             return self._on_exit(event)
+        if event.kind == "ready":
+            return self._on_ready(event)
         assignment = self._at_work.get(event.worker)
         if assignment is None or event.data.get("key") != assignment.point.key:
             return None  # of a trial that this worker no longer has
@@ -190,6 +190,12 @@ class StudyRunner:
             "note": self._on_note,
         }
         return handlers[event.kind](assignment, event)
+
+    def _on_ready(self, event: Event) -> None:
+        """Only now does a worker get a trial: that a process cannot start is no failure of a point."""
+        if self.pool.is_ready(event.worker) and event.worker not in self._at_work:
+            self.retries.started(event.worker)
+            self._idle.add(event.worker)
 
     def _on_step(self, assignment: _Assignment, event: Event) -> None:
         self.progress.step(assignment.point, event.data["step"], event.data["steps"])
@@ -222,50 +228,53 @@ class StudyRunner:
                 f"{self.prepared.trials}: cannot write there ({reason}). Free some space or set paths.runs to another "
                 "folder; then run the same command again: it goes on from the last finished epoch."
             )
-        if kind == "memory":
-            self._halve(assignment.point)
-        self._release(event.worker)
-        self._failed(assignment, reason)
+        self._restart(event.worker)
+        if kind == "memory" and self.retries.halve(assignment.point):
+            pieces = self.retries.micro_batches(assignment.point)
+            name = self.prepared.trial_name(assignment.point)
+            return self.progress.note(f"{name}: {reason}; trying again in {pieces} micro-batches")
+        return self._failed(assignment, reason)
 
     def _on_note(self, assignment: _Assignment, event: Event) -> None:
-        """Something is wrong that the trial itself has mended, such as a damaged file."""
-        self.progress.note(f"{self.prepared.trial_name(assignment.point)}: {event.data['text']}")
-
-    def _halve(self, point: Point) -> None:
-        """Smaller micro-batches of the same effective batch."""
-        now = self._micro_batches.get(point.key, 1)
-        size = int(point.varied["batch_size"]) // int(point.config["train"]["accumulate"])
-        self._micro_batches[point.key] = min(now * 2, size, MOST_MICRO_BATCHES)
+        """Something is wrong that the trial itself has mended, such as a damaged file, or holds for every trial."""
+        text = event.data["text"]
+        if self.pool.is_news(text):
+            about_it = assignment.point.key in text  # names the trial's folder
+            self.progress.note(f"{self.prepared.trial_name(assignment.point)}: {text}" if about_it else text)
 
     def _on_exit(self, event: Event) -> None:
         """A worker is gone: killed, or out of memory. Its trial is begun again from its last epoch."""
         if self.pool.process_id(event.worker) != event.data["pid"]:
             return
-        assignment = self._at_work.pop(event.worker, None)
-        self._idle.discard(event.worker)
+        assignment = self._at_work.get(event.worker)
+        if assignment is None and not self.retries.may_start(event.worker):
+            raise UserError(f"worker processes cannot start; see the log in {self.prepared.logs}")
+        self._restart(event.worker)
         if assignment is not None:
             self._failed(assignment, f"its worker process ended with code {event.data['code']}")
-        elif self._failures.setdefault("", 0) >= self.retries:
-            raise UserError(f"worker processes cannot start; see the log in {self.prepared.logs}")
-        else:
-            self._failures[""] += 1
-        self.pool.restart(event.worker)
-        self._idle.add(event.worker)
 
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
         if (done := self._answer(point)) is not None:  # it died with everything done but said
-            clear_up(self._folder(point))
+            tidy_up(self._folder(point), done)
             return self._finish(point, done, assignment.run)
-        failures = self._failures[point.key] = self._failures.get(point.key, 0) + 1
-        if failures <= self.retries:
-            name = self.prepared.trial_name(point)
-            return self.progress.note(f"{name}: {reason}; trying again ({failures} of {self.retries})")
+        name, failures = self.prepared.trial_name(point), self.retries.failed(point)
+        if failures <= self.retries.most:
+            return self.progress.note(f"{name}: {reason}; trying again ({failures} of {self.retries.most})")
         try:
             record = failed_record(self._task(point), self.prepared.corpus.fingerprint, f"{reason} ({failures} tries)")
         except Busy:
             return None
-        return self._finish(point, record, assignment.run)
+        self._finish(point, record, assignment.run)
+        if record.state == "failed":
+            self.progress.note(f"{name}: given up; the same command again tries it again")
+        return None
+
+    def _restart(self, worker: int) -> None:
+        """After an error too: a process whose GPU context or memory is broken would fail all its later trials."""
+        self._at_work.pop(worker, None)
+        self._idle.discard(worker)
+        self.pool.restart(worker)
 
     def _release(self, worker: int) -> None:
         self._at_work.pop(worker, None)

@@ -3,7 +3,7 @@
 The command line and the Python interface both come through here; neither knows about pools and ledgers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.prepare import PreparedStudy, check_writable, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
+from sweeper.study.retries import open_failed
 from sweeper.study.runner import StudyResult, StudyRunner
 from sweeper.study.table import results_table
 from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
@@ -34,13 +35,15 @@ def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult
     Raises:
         UserError: a study cannot be run as configured. Studies before it are complete.
     """
-    results = []
+    results: list[StudyResult] = []
+    trials = most_trials(configs)
     with ExitStack() as stack:
         pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
         for number, config in enumerate(configs):
             progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
             check_writable(Path(config.paths.runs))
-            result = _run_study(config, pool, progress, stack)
+            tried = {record.key for earlier in results for record in earlier.records}
+            result = _run_study(config, pool, progress, stack, trials, tried)
             winner = result.winner.key if result.winner else None
             console.print(results_table(result.records, winner, title=result.prepared.title))
             results.append(result)
@@ -57,12 +60,21 @@ def epochs_of(studies: Sequence[Config], after: Config) -> int:
     return total
 
 
-def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack) -> StudyResult:
+def _run_study(
+    config: Config, pool: Pool, progress: Progress, stack: ExitStack, trials: int, tried: Container[str]
+) -> StudyResult:
+    """One study.
+
+    Args:
+        trials: of the largest study of this command.
+        tried: keys of the points that the studies before it have tried.
+    """
     at_hand = Path(assets.encoder(config.model)).is_dir()
     if at_hand:  # the workers' imports take seconds, in which the data is prepared
-        pool.start(plan_for(config))
+        pool.start(plan_for(config, trials))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
-    plan = plan_for(config)
+    plan = plan_for(config, trials)
+    open_failed(prepared.trials, [point for point in prepared.points if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
     tracker = make_tracker(config, prepared, progress)
@@ -90,8 +102,13 @@ def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:
     return close
 
 
-def plan_for(config: Config) -> Plan:
-    """How this machine is used for this configuration's encoder."""
+def most_trials(configs: Sequence[Config]) -> int:
+    """Trials of the largest of these studies: one plan serves them all, so that no pool is started twice."""
+    return max(len(config.study.lr or [0]) * len(config.study.batch_size or [0]) for config in configs)
+
+
+def plan_for(config: Config, trials: int) -> Plan:
+    """How this machine is used for so many trials of this configuration's encoder."""
     import torch
 
     gpus = torch.cuda.device_count() if resolve_device(config.train.device).type == "cuda" else 0
@@ -103,6 +120,7 @@ def plan_for(config: Config) -> Plan:
         cores=cores(),
         gpus=gpus,
         trials_per_gpu=launcher.trials_per_gpu,
+        trials=trials,
     )
 
 

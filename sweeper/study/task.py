@@ -5,12 +5,13 @@ importing what only its workers need.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sweeper.study.files import clear_up, drop_final, read_curve, remove_half_written
-from sweeper.study.locks import locked
+from sweeper.study.locks import Busy, locked
 from sweeper.study.record import RECORD, TrialRecord
 
 LOCK = "lock"
@@ -50,6 +51,16 @@ class TrialTask:
 def task_from(plain: Mapping[str, Any]) -> TrialTask:
     """A task from its JSON form."""
     return TrialTask(**{field.name: plain[field.name] for field in fields(TrialTask)})
+
+
+def tidy_up(folder: Path, record: TrialRecord) -> None:
+    """Remove what a kill has left of a trial that has its record, unless the trial is being trained anew.
+
+    A pruned trial's folder may be in use by whoever wants its whole curve, or wait to be gone on with by them.
+    """
+    with suppress(Busy), locked(folder / LOCK, wait=A_LOOK):
+        if record.state != "pruned" or tuple(read_curve(folder)) == record.curve:
+            clear_up(folder)
 
 
 def failed_record(task: TrialTask, data: str, reason: str) -> TrialRecord:

@@ -139,8 +139,13 @@ def fit_settings(task: TrialTask) -> FitSettings:
 def _threads_of(folder: Path, task: TrialTask) -> int:
     """Sums depend on the number of threads, so a trial keeps the one it was begun with."""
     path = folder / START
-    if path.exists():
+    try:
         return int(json.loads(path.read_text(encoding="utf-8"))["threads"])
+    except FileNotFoundError:
+        pass
+    except (ValueError, TypeError, KeyError):
+        text = f"{path} is damaged and is written again; the trial goes on with {task.threads} processor threads"
+        warnings.warn(text, stacklevel=2)
     start = {"threads": task.threads, "varied": dict(task.varied), "config": task.config}
     write_atomically(path, json.dumps(start, ensure_ascii=False, indent=1).encode())
     return task.threads

@@ -2,8 +2,8 @@
 
 A worker is a process of its own (`sweeper.study.serve`), so that a crash, an exhausted memory or a
 kill takes one trial's epoch and not the sweep. Small encoders run one trial a core: their matrices
-are too small for threads to help. Large ones run one trial on all cores. A GPU runs one trial, or
-`trials_per_gpu` of them.
+are too small for threads to help much, so only cores that would idle are shared. Large ones run one
+trial on all cores. A GPU runs one trial, or `trials_per_gpu` of them.
 """
 
 import json
@@ -39,7 +39,14 @@ class Plan:
 
 
 def plan_workers(
-    workers: int | str, threads: int | str, *, parameters: int, cores: int, gpus: int, trials_per_gpu: int
+    workers: int | str,
+    threads: int | str,
+    *,
+    parameters: int,
+    cores: int,
+    gpus: int,
+    trials_per_gpu: int,
+    trials: int = sys.maxsize,
 ) -> Plan:
     """Share cores and GPUs out among workers.
 
@@ -48,14 +55,15 @@ def plan_workers(
         parameters: of the encoder's layers, embeddings left out.
         cores: processors this process may use.
         gpus: GPUs it may use; 0 trains on the CPU.
+        trials: that can run at once at most; `auto` starts no more workers, and those have more cores each.
     """
     if gpus:
         slots = [str(gpu) for _ in range(trials_per_gpu) for gpu in range(gpus)]
-        count = len(slots) if workers == "auto" else int(workers)
+        count = min(len(slots), trials) if workers == "auto" else int(workers)
         devices = tuple(slots[index % len(slots)] for index in range(count))
     else:
         alone = parameters >= LARGE
-        count = (1 if alone else cores) if workers == "auto" else int(workers)
+        count = min(1 if alone else cores, trials) if workers == "auto" else int(workers)
         devices = ("cpu",) * count
     share = max(1, cores // len(devices))
     return Plan(devices, share if threads == "auto" else int(threads))
@@ -107,6 +115,8 @@ class Pool:
         self.events: queue.Queue[Event] = queue.Queue()
         self._logs = logs
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._ready: set[int] = set()  # process ids
+        self._told: set[str] = set()
         self._devices: tuple[str, ...] = ()
         self._threads = 1
 
@@ -130,7 +140,10 @@ class Pool:
                 self.restart(index)
 
     def restart(self, index: int) -> None:
-        """Start (again) the worker with this number."""
+        """Start (again) the worker with this number; one that still runs is ended first."""
+        if (before := self._processes.pop(index, None)) is not None:
+            before.kill()
+            before.wait()
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / LOG.format(index=index)).open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
@@ -163,9 +176,20 @@ class Pool:
         except BrokenPipeError:
             pass
 
-    def process_id(self, index: int) -> int:
-        """The worker's process id."""
-        return self._processes[index].pid
+    def process_id(self, index: int) -> int | None:
+        """The worker's process id; None where the present plan has no such worker."""
+        process = self._processes.get(index)
+        return None if process is None else process.pid
+
+    def is_ready(self, index: int) -> bool:
+        """Whether the worker has started and waits for trials, or works on one."""
+        return self.process_id(index) in self._ready
+
+    def is_news(self, text: str) -> bool:
+        """Whether a note is the first of its kind: what holds for every trial is said by every worker."""
+        is_new = text not in self._told
+        self._told.add(text)
+        return is_new
 
     def _environment(self, index: int) -> dict[str, str]:
         device, threads = self._devices[index], str(self._threads)
@@ -182,7 +206,10 @@ class Pool:
                 event = json.loads(line)
             except ValueError:  # killed while it spoke
                 continue
+            if event["event"] == "ready":
+                self._ready.add(process.pid)
             self.events.put(Event(index, event.pop("event"), event))
+        self._ready.discard(process.pid)
         self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))
 
 

@@ -224,7 +224,7 @@ def memory(bench: Bench) -> None:
 def given_up(bench: Bench) -> None:
     kill = {"point": "middle of an epoch", "do": "kill", "signal": 9, "whom": "self"}
     sweep = bench.sweep(faults=[kill, kill], more=["launcher.retries=1"])
-    sweep.finish()
+    demand(sweep.run() == 0, "a point that failed ended the sweep", sweep)
     left = sweep.left()
     failed = [one["record"]["reason"] for one in left["trials"].values() if one["record"]["state"] == "failed"]
     demand(failed == ["its worker process ended with code -9 (2 tries)"], f"failed with {failed}", sweep)
@@ -232,3 +232,10 @@ def given_up(bench: Bench) -> None:
     demand(states == ["FAILED", "FINISHED", "FINISHED", "FINISHED"], f"runs are left {states}", sweep)
     found = sorted(one["state"] for one in left["optuna"].values())
     demand(found == ["COMPLETE", "FAIL", "FAIL"], f"Optuna's trials are left {found}", sweep)
+    sweep.finish()  # the same command tries it again
+    left = sweep.left()
+    demand(left["trials"] == bench.undisturbed["trials"], "the point tried again ends otherwise", sweep)
+    states = sorted(run["status"] for run in left["mlflow"].values())
+    demand(states == ["FINISHED"] * 4, f"runs are left {states} by the second start", sweep)
+    found = sorted(one["state"] for one in left["optuna"].values())
+    demand(found == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"], f"Optuna's trials are then left {found}", sweep)

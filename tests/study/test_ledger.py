@@ -20,6 +20,10 @@ def stored(tmp_path):
     return {t.user_attrs["key"]: t for t in study.trials}
 
 
+def optuna_trials(tmp_path):
+    return optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path)).trials
+
+
 def test_each_point_is_claimed_once_while_its_holder_lives(ledger):
     claimed = [ledger.claim(POINTS, lambda p: False) for _ in range(4)]
     assert [p.key if p else None for p in claimed] == ["a", "b", "c", None]
@@ -89,6 +93,15 @@ def test_a_point_that_ended_but_whose_record_is_gone_is_begun_anew(ledger, tmp_p
     assert ledger.claim(POINTS[:1], lambda p: True).key == "a"
     ledger.tell(POINTS[0], record("a", accuracies=(0.1, 0.6, 0.3)))
     assert stored(tmp_path)["a"].value == 0.6
+
+
+def test_a_point_that_had_failed_is_entered_again_once_and_only_with_another_end(ledger, tmp_path):
+    ledger.tell(POINTS[0], record("a", state="failed"))
+    ledger.tell(POINTS[0], record("a", state="failed"))
+    assert [t.state for t in optuna_trials(tmp_path)] == [TrialState.FAIL]
+    for _ in range(2):
+        ledger.tell(POINTS[0], record("a"))
+    assert [t.state for t in optuna_trials(tmp_path)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def prune(name, **more):

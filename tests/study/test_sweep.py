@@ -1,11 +1,43 @@
-"""How long several studies take together is told from their configurations."""
+"""What the studies of one command share: a plan for the largest of them, and the points that have been tried."""
 
-from sweeper.config import compose_studies
-from sweeper.study.sweep import epochs_of
+import io
+from types import SimpleNamespace
+
+from records import record
+from rich.console import Console
+
+from sweeper.config import compose, compose_studies
+from sweeper.study import sweep
+from sweeper.study.runner import StudyResult
+
+
+def studies(tmp_path, *more):
+    return [compose([f"paths.runs={tmp_path}", "progress=none", *one]) for one in more]
+
+
+def test_one_plan_serves_the_largest_study(tmp_path):
+    lr, batch, grid, single = studies(tmp_path, ["study=lr"], ["study=batch"], ["study=grid"], ["study=single"])
+    assert sweep.most_trials([lr, batch]) == 8
+    assert sweep.most_trials([batch]) == 4
+    assert sweep.most_trials([grid]) == 32
+    assert sweep.most_trials([single]) == 1
+
+
+def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_up(tmp_path, monkeypatch):
+    seen = []
+
+    def run_study(config, pool, progress, stack, trials, tried):
+        seen.append(set(tried))
+        prepared = SimpleNamespace(title=config.study.name)
+        return StudyResult(prepared, (record(config.study.name, state="failed"),), None, frozenset())
+
+    monkeypatch.setattr(sweep, "_run_study", run_study)
+    sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()))
+    assert seen == [set(), {"lr"}]
 
 
 def test_later_studies_count_every_epoch_they_may_train():
     lr, batch = compose_studies(["study=lr,batch"])
-    assert epochs_of([batch], after=lr) == 30  # the fourth point is one of the lr study's
-    assert epochs_of([lr], after=batch) == 80
-    assert epochs_of([], after=lr) == 0
+    assert sweep.epochs_of([batch], after=lr) == 30  # the fourth point is one of the lr study's
+    assert sweep.epochs_of([lr], after=batch) == 80
+    assert sweep.epochs_of([], after=lr) == 0

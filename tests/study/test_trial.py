@@ -159,6 +159,18 @@ def test_a_resumed_trial_keeps_its_number_of_threads(task):
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.parametrize("content", ["", '{"threads": 1, "var', "[]", "{}"])
+def test_a_damaged_start_file_is_said_and_written_again(task, undisturbed, content):
+    with pytest.raises(Killed):
+        run_trial(task, kill_after(2))
+    whole = (folder_of(task) / START).read_text()
+    (folder_of(task) / START).write_text(content)
+    with pytest.warns(UserWarning, match="trial.json is damaged"):
+        record = run_trial(task, lambda _: None)
+    assert without_times(record) == without_times(undisturbed)
+    assert (folder_of(task) / START).read_text() == whole
+
+
 def test_a_non_finite_loss_ends_the_trial_as_diverged_with_its_epoch(task):
     config = json.loads(json.dumps(task.config))
     config["optimizer"] |= {"lr": 1e30, "name": "sgd"}

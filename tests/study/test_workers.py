@@ -5,8 +5,16 @@ from sweeper import assets
 from sweeper.study.workers import LARGE, Pool, encoder_parameters, plan_workers
 
 
-def plan(workers="auto", threads="auto", parameters=1_000_000, cores=8, gpus=0, trials_per_gpu=1):
-    return plan_workers(workers, threads, parameters=parameters, cores=cores, gpus=gpus, trials_per_gpu=trials_per_gpu)
+def plan(workers="auto", threads="auto", parameters=1_000_000, cores=8, gpus=0, trials_per_gpu=1, trials=32):
+    return plan_workers(
+        workers,
+        threads,
+        parameters=parameters,
+        cores=cores,
+        gpus=gpus,
+        trials_per_gpu=trials_per_gpu,
+        trials=trials,
+    )
 
 
 def test_small_encoders_run_one_trial_a_core():
@@ -27,6 +35,18 @@ def test_gpus_are_shared_out_one_trial_each_or_several():
     assert plan(gpus=2).devices == ("0", "1")
     assert plan(gpus=2, trials_per_gpu=2).devices == ("0", "1", "0", "1")
     assert plan(workers=1, gpus=4).devices == ("0",)
+
+
+def test_no_more_workers_are_started_than_there_are_trials_and_they_share_the_cores():
+    assert (plan(trials=1).workers, plan(trials=1).threads) == (1, 8)
+    assert (plan(cores=64, trials=4).workers, plan(cores=64, trials=4).threads) == (4, 16)
+    assert plan(gpus=4, trials_per_gpu=2, trials=3).devices == ("0", "1", "2")
+    assert plan(workers=8, trials=4).workers == 8  # as asked for
+
+
+@pytest.mark.parametrize("trials", [8, 4])
+def test_the_studies_of_the_readme_on_two_cores_train_two_at_a_time_on_one_thread_each(trials):
+    assert (plan(cores=2, trials=trials).workers, plan(cores=2, trials=trials).threads) == (2, 1)
 
 
 def test_parameters_are_those_of_the_layers(tmp_path):
@@ -60,6 +80,22 @@ def test_a_worker_says_ready_and_its_end_is_noticed(pool):
     process.kill()
     event = pool.events.get(timeout=60)
     assert (event.kind, event.data["code"]) == ("exit", -9)
+
+
+def test_only_a_worker_that_has_started_and_lives_is_ready(pool):
+    assert not pool.is_ready(0)
+    pool.start(plan(workers=1))
+    assert not pool.is_ready(0)
+    assert pool.events.get(timeout=60).kind == "ready"
+    assert pool.is_ready(0)
+    before = pool._processes[0]
+    pool.restart(0)
+    assert before.poll() == -9  # ended, not left beside the new one
+    assert not pool.is_ready(0)
+    events = [pool.events.get(timeout=60) for _ in range(2)]
+    assert sorted(event.kind for event in events) == ["exit", "ready"]
+    assert pool.is_ready(0)
+    assert {event.data.get("pid") for event in events} == {None, before.pid}
 
 
 def test_a_worker_ends_when_its_parent_is_gone(pool):

@@ -1,0 +1,251 @@
+"""Who does what next when workers, trials or memory fail; the workers are played, the ledger and the files are real."""
+
+import itertools
+import queue
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import optuna
+import pytest
+from records import CONFIG, record
+
+from sweeper.errors import UserError
+from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.locks import locked
+from sweeper.study.prepare import PreparedStudy
+from sweeper.study.progress import NoProgress
+from sweeper.study.record import RECORD
+from sweeper.study.retries import MICRO_BATCHES, open_failed
+from sweeper.study.runner import StudyRunner
+from sweeper.study.space import Point
+from sweeper.study.task import LOCK
+from sweeper.study.workers import Event, Plan
+from sweeper.tracked import NoTracker
+
+PIDS = itertools.count(1000)
+STUDY = "made/lr@1"
+
+
+def point(key: str, lr: float = 1e-3, batch_size: int = 8, accumulate: int = 1) -> Point:
+    config = {**CONFIG, "train": {**CONFIG["train"], "accumulate": accumulate}}
+    config |= {"prune": {"name": "none", "extra_epochs": 0}}
+    return Point(key, {"lr": lr, "batch_size": batch_size}, config)
+
+
+class PlayedPool:
+    """Workers that answer at once.
+
+    Args:
+        says: what a worker says to a task, as (kind, data) each.
+        starts: of the workers' processes, one after the other, whether they get ready.
+    """
+
+    def __init__(self, says, starts=()):
+        self.says, self.starts = says, itertools.chain(starts, itertools.repeat(True))
+        self.events, self.sent, self.pids, self.ready, self.told = queue.Queue(), [], {}, set(), set()
+
+    def start(self, plan):
+        for worker in range(plan.workers):
+            if worker not in self.pids:
+                self.restart(worker)
+
+    def restart(self, worker):
+        pid = self.pids[worker] = next(PIDS)
+        if next(self.starts):
+            self.ready.add(pid)
+            self.events.put(Event(worker, "ready", {}))
+        else:
+            self.events.put(Event(worker, "exit", {"code": 1, "pid": pid}))
+
+    def is_ready(self, worker):
+        return self.pids.get(worker) in self.ready
+
+    def process_id(self, worker):
+        return self.pids.get(worker)
+
+    def is_news(self, text):
+        return not (text in self.told or self.told.add(text))
+
+    def send(self, worker, task):
+        self.sent.append((self.pids[worker], task))
+        for kind, data in self.says(task):
+            self.events.put(Event(worker, kind, {"key": task.key, "pid": self.pids[worker], **data}))
+
+
+def done(task):
+    replace(record(task.key, lr=task.varied["lr"]), config=task.config).write(Path(task.folder))
+    return [("ended", {})]
+
+
+def error(kind, reason="it broke"):
+    return [("error", {"kind": kind, "reason": reason})]
+
+
+class Told(NoProgress):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """One start of the command on played workers, over the same files as the starts before."""
+
+    def start(pool, points, *, retries=2, workers=1):
+        corpus = SimpleNamespace(fingerprint="d", folder=tmp_path / "corpus", card={})
+        config = points[0].config
+        prepared = PreparedStudy("made", "lr", STUDY, config, corpus, tuple(points), "cpu", "float32", tmp_path)
+        told = Told()
+        open_failed(prepared.trials, points, told.note)
+        ledger = Ledger(open_storage(None, tmp_path), STUDY, prepared.lock)
+        plan = Plan(("cpu",) * workers, 1)
+        runner = StudyRunner(prepared, ledger, pool, plan, NoTracker(), told, retries=retries, keep_all=True)
+        return runner.run(), told.notes
+
+    return start
+
+
+def states(tmp_path):
+    study = optuna.load_study(study_name=STUDY, storage=open_storage(None, tmp_path))
+    return [trial.state.name for trial in study.trials]
+
+
+def test_a_worker_that_dies_before_it_is_ready_is_no_failure_of_a_point(start):
+    result, notes = start(PlayedPool(done, starts=[False, False]), [point("a")], retries=2)
+    assert result.records[0].state == "complete"
+    assert notes == []
+
+
+def test_workers_that_never_get_ready_end_the_sweep_and_leave_every_point_open(start, tmp_path):
+    pool = PlayedPool(done, starts=itertools.repeat(False))
+    with pytest.raises(UserError, match="cannot start; see the log in"):
+        start(pool, [point("a"), point("b")], workers=2)
+    assert pool.sent == []
+    assert not list(tmp_path.rglob(RECORD))
+    assert start(PlayedPool(done), [point("a"), point("b")])[0].winner is not None
+
+
+def test_workers_killed_together_while_they_start_are_started_once_more_each(start):
+    result, _ = start(PlayedPool(done, starts=[False] * 4), [point("a")], workers=4, retries=1)
+    assert result.winner is not None
+
+
+@pytest.mark.parametrize("kind", ["passing", "memory"])
+def test_after_an_error_the_trial_goes_on_in_a_new_process(start, kind):
+    pool = PlayedPool(lambda task: error(kind) if len(pool.sent) == 1 else done(task))
+    result, notes = start(pool, [point("a")])
+    assert result.records[0].state == "complete"
+    assert len({pid for pid, _ in pool.sent}) == 2
+    assert "trying again" in notes[0]
+
+
+def test_a_worker_that_had_no_error_keeps_its_process(start):
+    pool = PlayedPool(done)
+    start(pool, [point("a"), point("b", lr=1e-4)])
+    assert len({pid for pid, _ in pool.sent}) == 1
+
+
+def pieces(pool):
+    return [task.accumulate for _, task in pool.sent]
+
+
+def test_micro_batches_are_halved_whatever_the_retries_and_the_next_start_remembers(start, tmp_path):
+    pool = PlayedPool(lambda task: done(task) if task.accumulate == 8 else error("memory", "out of memory"))
+    result, notes = start(pool, [point("a")], retries=0)
+    assert result.records[0].state == "complete"
+    assert pieces(pool) == [1, 2, 4, 8]
+    assert notes[-1] == "lr=0.001 bs=8: out of memory; trying again in 8 micro-batches"
+    (tmp_path / "made" / "trials" / "a" / RECORD).unlink()
+    again = PlayedPool(done)
+    start(again, [point("a")])
+    assert pieces(again) == [8]
+
+
+def test_memory_that_does_not_suffice_for_one_row_is_a_failure(start):
+    pool = PlayedPool(lambda task: error("memory", "out of memory"))
+    result, _ = start(pool, [point("a", accumulate=2)], retries=1)
+    assert pieces(pool) == [1, 2, 4, 4]
+    assert (result.records[0].state, result.records[0].reason) == ("failed", "out of memory (2 tries)")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "0", "1e9"])
+def test_a_damaged_number_of_micro_batches_stops_nobody(start, tmp_path, content):
+    file = tmp_path / "made" / "trials" / "a" / MICRO_BATCHES
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    pool = PlayedPool(done)
+    assert start(pool, [point("a")])[0].winner is not None
+    assert pieces(pool)[0] in (1, 8)
+
+
+def test_a_failed_point_is_tried_again_by_the_same_command_and_its_retries_are_counted_anew(start, tmp_path):
+    broken = PlayedPool(lambda task: error("passing"))
+    result, notes = start(broken, [point("a")], retries=1)
+    assert result.winner is None
+    assert notes[-1] == "lr=0.001 bs=8: given up; the same command again tries it again"
+    again = PlayedPool(lambda task: error("passing") if len(again.sent) == 1 else done(task))
+    result, notes = start(again, [point("a")], retries=1)
+    assert result.records[0].state == "complete"
+    assert notes[0] == "lr=0.001 bs=8: had failed (it broke (2 tries)); trying it again"
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]  # Optuna's ended trials cannot be changed
+    assert start(PlayedPool(done), [point("a")])[0].taken_over == {"a"}
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+
+
+def test_a_point_that_fails_at_every_start_is_in_optuna_once(start, tmp_path):
+    for _ in range(3):
+        pool = PlayedPool(lambda task: error("passing"))
+        start(pool, [point("a")], retries=0)
+        assert len(pool.sent) == 1
+    assert states(tmp_path) == ["FAIL"]
+
+
+def test_what_a_sweep_beside_this_one_gives_up_is_taken_over_and_not_tried_again(start):
+    beside = PlayedPool(lambda task: error("passing"))
+
+    def while_another_gives_up(task):
+        start(beside, [point("b", lr=1e-4)], retries=0)
+        return done(task)
+
+    pool = PlayedPool(while_another_gives_up)
+    result, _ = start(pool, [point("a"), point("b", lr=1e-4)])
+    assert [one.state for one in result.records] == ["complete", "failed"]
+    assert [task.key for _, task in pool.sent] == ["a"]
+
+
+def test_a_point_that_was_trained_elsewhere_after_it_failed_is_told_to_optuna(start, tmp_path):
+    start(PlayedPool(lambda task: error("passing")), [point("a")], retries=0)
+    folder = tmp_path / "made" / "trials" / "a"
+    record("a").write(folder)  # its sweep was killed before it could say so
+    assert start(PlayedPool(done), [point("a")])[0].taken_over == {"a"}
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+
+
+def test_only_failed_points_that_nobody_trains_are_opened(tmp_path):
+    points = [point(key) for key in ("failed", "complete", "busy", "new")]
+    for key, state in (("failed", "failed"), ("complete", "complete"), ("busy", "failed")):
+        record(key, state=state).write(tmp_path / key)
+    (tmp_path / "failed" / MICRO_BATCHES).write_text("4")
+    said = []
+    with locked(tmp_path / "busy" / LOCK):
+        open_failed(tmp_path, points, said.append)
+    assert len(said) == 1
+    assert sorted(path.parent.name for path in tmp_path.glob(f"*/{RECORD}")) == ["busy", "complete"]
+    assert not (tmp_path / "failed" / MICRO_BATCHES).exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_holds_for_every_trial_is_said_once_and_without_a_trials_name(start, tmp_path):
+    def says(task):
+        return [("note", {"text": "using longest"}), ("note", {"text": f"{task.folder}: damaged"}), *done(task)]
+
+    _, notes = start(PlayedPool(says), [point("aa"), point("bb", lr=1e-4)], workers=2)
+    trials = tmp_path / "made" / "trials"
+    assert sorted(notes) == [
+        f"lr=0.0001 bs=8: {trials / 'bb'}: damaged",
+        f"lr=0.001 bs=8: {trials / 'aa'}: damaged",
+        "using longest",
+    ]
