@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
 from sweeper.study.locks import LOCK_SECONDS, locked
+from sweeper.study.pruning import judge
 from sweeper.study.record import TrialRecord
 from sweeper.study.space import Point
 from sweeper.training.metrics import EpochMetrics
@@ -112,15 +113,11 @@ class Ledger:
     """
 
     def __init__(self, storage: Any, name: str, lock: Path, pruner: BasePruner | None = None) -> None:
-        self._lock = lock
+        self._lock, self._pruner = lock, pruner or NopPruner()
         self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
         with locked(lock, wait=LOCK_SECONDS):
             self._study = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                direction="maximize",
-                load_if_exists=True,
-                pruner=pruner or NopPruner(),
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True
             )
 
     def claim(self, points: Sequence[Point], is_open: Callable[[Point], bool]) -> Point | None:
@@ -147,19 +144,31 @@ class Ledger:
     def report(self, point: Point, epoch: EpochMetrics) -> bool:
         """Add an epoch's validation accuracy (regression: minus the loss) and give the pruner's verdict on the trial.
 
-        A verdict is kept: after a restart, when restored epochs are reported again, it is the same.
+        A verdict is kept: after a restart, when restored epochs are reported again, it is the same. So it is where a
+        trial that was pruned is trained again because its record was lost.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
             self._report(point, epoch)
             trial = self._trials().get(point.key)
-            if trial is None or trial.state.is_finished() or trial.last_step is None:
+            if trial is None:
                 return False
-            if STOPPED_AT not in trial.user_attrs and epoch.epoch == trial.last_step:
-                live = Trial(self._study, trial._trial_id)
-                if live.should_prune():
-                    live.set_user_attr(STOPPED_AT, epoch.epoch)
-                    return True
-            return bool(epoch.epoch >= trial.user_attrs.get(STOPPED_AT, math.inf))
+            stopped_at = trial.user_attrs.get(STOPPED_AT, math.inf)
+            if trial.state.is_finished():
+                return bool(trial.state == TrialState.PRUNED and epoch.epoch >= stopped_at)
+            if epoch.epoch == trial.last_step and epoch.epoch <= stopped_at:
+                stopped_at = self._judge(trial, epoch.epoch, stopped_at)
+            return bool(epoch.epoch >= stopped_at)
+
+    def _judge(self, trial: FrozenTrial, epoch: int, stopped_at: float) -> float:
+        """Ask the pruner, and write down what it says: the verdict before its notes, or a kill would lose it."""
+        trials = self._study.get_trials(deepcopy=False)
+        stop, noted = judge(self._pruner, self._study.study_name, trials, trial.number)
+        if stop and stopped_at == math.inf:
+            Trial(self._study, trial._trial_id).set_user_attr(STOPPED_AT, epoch)
+            stopped_at = epoch
+        for name, value in noted.items():
+            self._study._storage.set_trial_system_attr(trial._trial_id, name, value)
+        return stopped_at
 
     def _report(self, point: Point, epoch: EpochMetrics) -> None:
         trial = self._trials().get(point.key)

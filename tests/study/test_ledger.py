@@ -1,7 +1,7 @@
 import optuna
 import pytest
 from optuna.trial import TrialState
-from records import epoch, point, record
+from records import epoch, point, prune, record
 
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger, open_storage
@@ -91,10 +91,6 @@ def test_a_point_that_ended_but_whose_record_is_gone_is_begun_anew(ledger, tmp_p
     assert stored(tmp_path)["a"].value == 0.6
 
 
-def prune(name, **more):
-    return {"name": name, "first_epoch": 1, "startup_trials": 1, "factor": 3} | more
-
-
 def test_a_pruner_compares_trials_and_its_verdict_outlives_a_restart(tmp_path):
     pruner = make_pruner(prune("median", first_epoch=2), epochs=3)
     ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", pruner)
@@ -122,6 +118,20 @@ def test_halving_stops_most_of_many_and_never_the_best(tmp_path, name):
                 stopped.add(one.key)
     assert points[-1].key not in stopped
     assert len(stopped) >= 4
+
+
+def test_a_pruned_trial_whose_record_is_lost_is_stopped_where_it_was_and_is_no_second_trial(tmp_path):
+    ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", make_pruner(prune("median"), 3))
+    ledger.tell(POINTS[0], record("a", accuracies=(0.5, 0.5, 0.5)))
+    ledger.claim(POINTS[1:2], lambda p: False)
+    assert ledger.report(POINTS[1], epoch(1, val_accuracy=0.1))
+    pruned = record("b", losses=(1.0,), accuracies=(0.1,), overfit=1, state="pruned")
+    ledger.tell(POINTS[1], pruned)
+    assert ledger.claim(POINTS[1:2], lambda p: True).key == "b"
+    assert ledger.report(POINTS[1], epoch(1, val_accuracy=0.1))
+    ledger.tell(POINTS[1], pruned)
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED]
 
 
 def test_nothing_is_stopped_where_nothing_prunes(ledger):
