@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
@@ -29,7 +29,10 @@ from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
 KEY, VARIED, STOPPED_AT = "key", "varied", "stopped_at"
+STATE = "state"  # written with every record that is told, so a trial that failed without it was let go
 STORAGE_LOCK = "storage.lock"
+
+Fate = Literal["open", "told", "let go"]
 
 OPTUNA_STATES = {
     "complete": TrialState.COMPLETE,
@@ -205,10 +208,23 @@ class Ledger:
                 self._report(point, epoch)
             self._study.tell(number, values=score, state=state, skip_if_finished=True)
 
+    def fates(self) -> dict[str, Fate]:
+        """What became of every point that was ever put in, by its key."""
+        with locked(self._lock, wait=LOCK_SECONDS):
+            return {t.user_attrs[KEY]: _fate(t) for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
+
+    def let_go(self, point: Point) -> None:
+        """End an open point that nobody asks for any more; if somebody does again, it is begun as a new trial."""
+        with locked(self._lock, wait=LOCK_SECONDS):
+            trials = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(KEY) == point.key]
+            if trials and _fate(trials[-1]) == "open":
+                number = self._begin(point) if trials[-1].state == TrialState.WAITING else trials[-1].number
+                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
     def _trials(self) -> dict[str, FrozenTrial]:
-        """The trials begun or ended, by the key of their point."""
-        trials = self._study.get_trials(deepcopy=False)
-        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and t.state != TrialState.WAITING}
+        """The trials begun or told, by the key of their point; not those that were let go."""
+        trials = [t for t in self._study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and _fate(t) != "let go"}
 
     def _begin(self, point: Point) -> int:
         """Enter the point as RUNNING; under the lock, so that the trial asked for is the one put in."""
@@ -227,10 +243,16 @@ class Ledger:
         trial.suggest_int("batch_size", 1, max(4096, int(varied["batch_size"])))
 
 
+def _fate(trial: FrozenTrial) -> Fate:
+    if not trial.state.is_finished():
+        return "open"
+    return "let go" if trial.state == TrialState.FAIL and STATE not in trial.user_attrs else "told"
+
+
 def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:
     at = record.at_overfit
     attributes = {
-        "state": record.state,
+        STATE: record.state,
         "overfit_epoch": record.overfit_epoch,
         "overfit_reached": record.overfit_reached,
         "val_loss": at.val_loss if at else None,

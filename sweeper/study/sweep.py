@@ -11,7 +11,9 @@ from rich.console import Console
 
 from sweeper import assets
 from sweeper.config import Config, plain
+from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.locks import among_others
 from sweeper.study.prepare import PreparedStudy, check_writable, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
@@ -54,7 +56,8 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
-    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
+    storage = open_storage(config.storage, prepared.runs)
+    ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner)
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(
@@ -67,7 +70,8 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
         retries=config.launcher.retries,
         keep_all=config.train.keep_weights == "all",
     )
-    return runner.run()
+    with among_others(prepared.present, lambda: end_dropped(prepared, ledger, runner.tracks, progress.note)):
+        return runner.run()
 
 
 def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:

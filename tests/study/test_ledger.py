@@ -143,3 +143,26 @@ def test_an_unreachable_storage_is_told_without_its_password(tmp_path):
     with pytest.raises(UserError, match="storage") as error:
         open_storage("postgresql://me:hunter2@localhost:1/none", tmp_path)
     assert "hunter2" not in str(error.value)
+
+
+def test_a_point_that_was_let_go_is_begun_as_a_new_trial_if_it_is_asked_for_again(ledger, tmp_path):
+    ledger.claim(POINTS, lambda p: False)
+    assert ledger.fates() == {"a": "open"}
+    ledger.let_go(POINTS[0])
+    ledger.let_go(POINTS[0])
+    ledger.let_go(POINTS[1])  # never begun
+    assert ledger.fates() == {"a": "let go"}
+    assert ledger.claim(POINTS[:1], lambda p: False).key == "a"
+    assert not ledger.report(POINTS[0], epoch(1, val_accuracy=0.1))
+    ledger.tell(POINTS[0], record("a"))
+    assert ledger.fates() == {"a": "told"}
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_a_point_that_a_kill_left_waiting_can_be_let_go(ledger, tmp_path):
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    study.enqueue_trial(dict(POINTS[1].varied), user_attrs={"key": "b", "varied": dict(POINTS[1].varied)})
+    assert ledger.fates() == {"b": "open"}
+    ledger.let_go(POINTS[1])
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
