@@ -4,9 +4,11 @@ Optuna's own GridSampler would neither retry a failed point nor notice one that 
 RUNNING, so the points are ours and Optuna holds their states. A point enters Optuna when it is
 begun, and is RUNNING until its record is told; a RUNNING point whose trial folder nobody has locked
 was left by a dead process and is begun again under the same number. All changes are made under one
-file lock, so that two sweeps started together do not begin a point twice.
+file lock, so that two sweeps started together do not begin a point twice. A storage that is away is
+waited for; what it may have changed before it went is looked for before it is changed again.
 """
 
+import logging
 import math
 import os
 import re
@@ -17,11 +19,13 @@ from typing import Any, Literal
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
+from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
 from sweeper.study.locks import LOCK_SECONDS, locked
+from sweeper.study.patience import patiently
 from sweeper.study.pruning import judge
 from sweeper.study.record import TrialRecord
 from sweeper.study.space import Point
@@ -89,9 +93,10 @@ def open_storage(url: str | None, runs: Path) -> Any:
         journal.touch(exist_ok=True)
         lock: Any = _KernelLock(journal)
         return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost connection is told without a traceback
     try:
         with locked(runs / STORAGE_LOCK, wait=LOCK_SECONDS):  # two that make the tables at once would both fail
-            return optuna.storages.get_storage(with_driver(url))
+            return optuna.storages.get_storage(RDBStorage(with_driver(url), {"pool_pre_ping": True}))
     except Exception as error:
         scheme = url.split("://", 1)[0]
         raise UserError(
@@ -113,16 +118,30 @@ class Ledger:
         name: the Optuna study's name.
         lock: file under whose lock all changes are made.
         pruner: judges every epoch; None never stops a trial.
+        say: told when the storage is away.
+
+    Raises:
+        UserError: the storage stays away; every method may raise it.
     """
 
-    def __init__(self, storage: Any, name: str, lock: Path, pruner: BasePruner | None = None) -> None:
-        self._lock, self._pruner = lock, pruner or NopPruner()
+    def __init__(
+        self,
+        storage: Any,
+        name: str,
+        lock: Path,
+        pruner: BasePruner | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.say, self._lock, self._pruner = say, lock, pruner or NopPruner()
         self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
-        with locked(lock, wait=LOCK_SECONDS):
-            self._study = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True
-            )
+        self._study = self._open(storage, name)
 
+    @patiently
+    def _open(self, storage: Any, name: str) -> optuna.Study:
+        with locked(self._lock, wait=LOCK_SECONDS):
+            return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+    @patiently
     def claim(self, points: Sequence[Point], is_open: Callable[[Point], bool]) -> Point | None:
         """Begin the first of these points that nobody has ended and nobody is training, or None.
 
@@ -144,6 +163,7 @@ class Ledger:
                     return point
         return None
 
+    @patiently
     def report(self, point: Point, epoch: EpochMetrics) -> bool:
         """Add an epoch's validation accuracy (regression: minus the loss) and give the pruner's verdict on the trial.
 
@@ -181,6 +201,7 @@ class Ledger:
         if math.isfinite(value):
             Trial(self._study, trial._trial_id).report(value, epoch.epoch)
 
+    @patiently
     def tell(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """End the point with its record; a point that has ended is left as it is.
 
@@ -208,11 +229,13 @@ class Ledger:
                 self._report(point, epoch)
             self._study.tell(number, values=score, state=state, skip_if_finished=True)
 
+    @patiently
     def fates(self) -> dict[str, Fate]:
         """What became of every point that was ever put in, by its key."""
         with locked(self._lock, wait=LOCK_SECONDS):
             return {t.user_attrs[KEY]: _fate(t) for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
 
+    @patiently
     def let_go(self, point: Point) -> None:
         """End an open point that nobody asks for any more; if somebody does again, it is begun as a new trial."""
         with locked(self._lock, wait=LOCK_SECONDS):

@@ -57,7 +57,7 @@ def _run_study(config: Config, pool: Pool, progress: Progress, stack: ExitStack)
     plan = plan_for(config)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     storage = open_storage(config.storage, prepared.runs)
-    ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner)
+    ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(
