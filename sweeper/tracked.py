@@ -18,7 +18,13 @@ from sweeper.errors import UserError, redact
 from sweeper.training.metrics import EpochMetrics
 
 PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # what MLflow takes
-STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "diverged": "FINISHED", "failed": "FAILED"}
+STATUS = {
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "diverged": "FINISHED",
+    "failed": "FAILED",
+    "stopped": "KILLED",
+}
 HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox repeats
@@ -30,7 +36,7 @@ ENVIRONMENT = {
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 METRIC_NAMES = {"seconds": "epoch_seconds"}  # the other fields of EpochMetrics keep their names
 
-RunState = Literal["complete", "pruned", "diverged", "failed"]
+RunState = Literal["complete", "pruned", "diverged", "failed", "stopped"]
 Text = Callable[[], str]
 
 

@@ -1,14 +1,16 @@
 """Sweeps on a real PostgreSQL in a temporary folder: Optuna's storage, and an MLflow server's database."""
 
 import shutil
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.faults.left import differences, mlflow_runs, optuna_trials
 from tests.faults.servers import MlflowServer, Postgres, postgres_binaries
-from tests.faults.sweep import EPOCHS, Inputs, Sweep
+from tests.faults.sweep import EPOCHS, Inputs, Sweep, until
 
 pytest.importorskip("psycopg", reason="needs the driver: pip install 'sweeper[postgres]'")
 BINARIES = postgres_binaries()
@@ -69,3 +71,26 @@ def test_a_sweep_on_postgresql_is_the_sweep_on_the_embedded_storage(postgres, tm
         assert sweep.run() == 0, sweep.output()
     found = optuna_trials(served.runs, url)
     assert list(differences(optuna_trials(embedded.runs), found)) == []
+
+
+@pytest.mark.parametrize("prune", ["none", "halving"])
+def test_a_sweep_outlives_restarts_of_its_storage(postgres, tmp_path, prune):
+    inputs = Inputs.make(tmp_path / "inputs")
+    url = postgres.create(f"restarted-{prune}")
+    slow = {"point": "first step of an epoch", "do": "sleep", "seconds": 0.1}
+    more = ["tracking=none", f"prune={prune}", "study.lr=[3e-2,1e-6,1e30]"]
+    sweep = Sweep(tmp_path / "restarted", inputs, faults=[slow], more=[*more, f"storage={url}"])
+    process = sweep.start()
+    for epoch, how in ((2, signal.SIGINT), (4, signal.SIGQUIT)):
+        until(lambda epoch=epoch: sweep.epochs_begun() >= epoch, f"no epoch {epoch}")
+        postgres.stop(how)
+        time.sleep(3)
+        postgres.start()
+    assert sweep.wait(process) == 0, sweep.output()
+    assert sweep.output().count("storage: it is there again") == 2, sweep.output()
+    assert "Traceback" not in sweep.output()
+    assert "secret-of-the-test" not in sweep.output()
+    undisturbed = Sweep(tmp_path / "undisturbed", inputs, more=more)
+    assert undisturbed.run() == 0, undisturbed.output()
+    assert list(differences(optuna_trials(undisturbed.runs), optuna_trials(sweep.runs, url))) == []
+    assert sweep.epochs_begun() == undisturbed.epochs_begun()

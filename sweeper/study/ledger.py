@@ -4,31 +4,39 @@ Optuna's own GridSampler would neither retry a failed point nor notice one that 
 RUNNING, so the points are ours and Optuna holds their states. A point enters Optuna when it is
 begun, and is RUNNING until its record is told; a RUNNING point whose trial folder nobody has locked
 was left by a dead process and is begun again under the same number. All changes are made under one
-file lock, so that two sweeps started together do not begin a point twice.
+file lock, so that two sweeps started together do not begin a point twice. A storage that is away is
+waited for; what it may have changed before it went is looked for before it is changed again.
 """
 
+import logging
 import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
+from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
 from sweeper.study.locks import LOCK_SECONDS, locked
+from sweeper.study.patience import patiently
+from sweeper.study.pruning import judge
 from sweeper.study.record import TrialRecord
 from sweeper.study.space import Point
 from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
 KEY, VARIED, STOPPED_AT = "key", "varied", "stopped_at"
+STATE = "state"  # written with every record that is told, so a trial that failed without it was let go
 STORAGE_LOCK = "storage.lock"
+
+Fate = Literal["open", "told", "let go"]
 
 OPTUNA_STATES = {
     "complete": TrialState.COMPLETE,
@@ -85,9 +93,10 @@ def open_storage(url: str | None, runs: Path) -> Any:
         journal.touch(exist_ok=True)
         lock: Any = _KernelLock(journal)
         return optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # a lost connection is told without a traceback
     try:
         with locked(runs / STORAGE_LOCK, wait=LOCK_SECONDS):  # two that make the tables at once would both fail
-            return optuna.storages.get_storage(with_driver(url))
+            return optuna.storages.get_storage(RDBStorage(with_driver(url), {"pool_pre_ping": True}))
     except Exception as error:
         scheme = url.split("://", 1)[0]
         raise UserError(
@@ -109,20 +118,30 @@ class Ledger:
         name: the Optuna study's name.
         lock: file under whose lock all changes are made.
         pruner: judges every epoch; None never stops a trial.
+        say: told when the storage is away.
+
+    Raises:
+        UserError: the storage stays away; every method may raise it.
     """
 
-    def __init__(self, storage: Any, name: str, lock: Path, pruner: BasePruner | None = None) -> None:
-        self._lock = lock
+    def __init__(
+        self,
+        storage: Any,
+        name: str,
+        lock: Path,
+        pruner: BasePruner | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.say, self._lock, self._pruner = say, lock, pruner or NopPruner()
         self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
-        with locked(lock, wait=LOCK_SECONDS):
-            self._study = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                direction="maximize",
-                load_if_exists=True,
-                pruner=pruner or NopPruner(),
-            )
+        self._study = self._open(storage, name)
 
+    @patiently
+    def _open(self, storage: Any, name: str) -> optuna.Study:
+        with locked(self._lock, wait=LOCK_SECONDS):
+            return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+    @patiently
     def claim(self, points: Sequence[Point], is_open: Callable[[Point], bool]) -> Point | None:
         """Begin the first of these points that nobody has ended and nobody is training, or None.
 
@@ -144,22 +163,35 @@ class Ledger:
                     return point
         return None
 
+    @patiently
     def report(self, point: Point, epoch: EpochMetrics) -> bool:
         """Add an epoch's validation accuracy (regression: minus the loss) and give the pruner's verdict on the trial.
 
-        A verdict is kept: after a restart, when restored epochs are reported again, it is the same.
+        A verdict is kept: after a restart, when restored epochs are reported again, it is the same. So it is where a
+        trial that was pruned is trained again because its record was lost.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
             self._report(point, epoch)
             trial = self._trials().get(point.key)
-            if trial is None or trial.state.is_finished() or trial.last_step is None:
+            if trial is None:
                 return False
-            if STOPPED_AT not in trial.user_attrs and epoch.epoch == trial.last_step:
-                live = Trial(self._study, trial._trial_id)
-                if live.should_prune():
-                    live.set_user_attr(STOPPED_AT, epoch.epoch)
-                    return True
-            return bool(epoch.epoch >= trial.user_attrs.get(STOPPED_AT, math.inf))
+            stopped_at = trial.user_attrs.get(STOPPED_AT, math.inf)
+            if trial.state.is_finished():
+                return bool(trial.state == TrialState.PRUNED and epoch.epoch >= stopped_at)
+            if epoch.epoch == trial.last_step and epoch.epoch <= stopped_at:
+                stopped_at = self._judge(trial, epoch.epoch, stopped_at)
+            return bool(epoch.epoch >= stopped_at)
+
+    def _judge(self, trial: FrozenTrial, epoch: int, stopped_at: float) -> float:
+        """Ask the pruner, and write down what it says: the verdict before its notes, or a kill would lose it."""
+        trials = self._study.get_trials(deepcopy=False)
+        stop, noted = judge(self._pruner, self._study.study_name, trials, trial.number)
+        if stop and stopped_at == math.inf:
+            Trial(self._study, trial._trial_id).set_user_attr(STOPPED_AT, epoch)
+            stopped_at = epoch
+        for name, value in noted.items():
+            self._study._storage.set_trial_system_attr(trial._trial_id, name, value)
+        return stopped_at
 
     def _report(self, point: Point, epoch: EpochMetrics) -> None:
         trial = self._trials().get(point.key)
@@ -169,6 +201,7 @@ class Ledger:
         if math.isfinite(value):
             Trial(self._study, trial._trial_id).report(value, epoch.epoch)
 
+    @patiently
     def tell(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """End the point with its record; a point that has ended is left as it is.
 
@@ -197,10 +230,25 @@ class Ledger:
                 self._report(point, epoch)
             self._study.tell(number, values=score, state=state, skip_if_finished=True)
 
+    @patiently
+    def fates(self) -> dict[str, Fate]:
+        """What became of every point that was ever put in, by its key."""
+        with locked(self._lock, wait=LOCK_SECONDS):
+            return {t.user_attrs[KEY]: _fate(t) for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
+
+    @patiently
+    def let_go(self, point: Point) -> None:
+        """End an open point that nobody asks for any more; if somebody does again, it is begun as a new trial."""
+        with locked(self._lock, wait=LOCK_SECONDS):
+            trials = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(KEY) == point.key]
+            if trials and _fate(trials[-1]) == "open":
+                number = self._begin(point) if trials[-1].state == TrialState.WAITING else trials[-1].number
+                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
     def _trials(self) -> dict[str, FrozenTrial]:
-        """The trials begun or ended, by the key of their point."""
-        trials = self._study.get_trials(deepcopy=False)
-        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and t.state != TrialState.WAITING}
+        """The trials begun or told, by the key of their point; not those that were let go."""
+        trials = [t for t in self._study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and _fate(t) != "let go"}
 
     def _begin(self, point: Point) -> int:
         """Enter the point as RUNNING; under the lock, so that the trial asked for is the one put in."""
@@ -219,10 +267,16 @@ class Ledger:
         trial.suggest_int("batch_size", 1, max(4096, int(varied["batch_size"])))
 
 
+def _fate(trial: FrozenTrial) -> Fate:
+    if not trial.state.is_finished():
+        return "open"
+    return "let go" if trial.state == TrialState.FAIL and STATE not in trial.user_attrs else "told"
+
+
 def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:
     at = record.at_overfit
     attributes = {
-        "state": record.state,
+        STATE: record.state,
         "overfit_epoch": record.overfit_epoch,
         "overfit_reached": record.overfit_reached,
         "val_loss": at.val_loss if at else None,

@@ -9,7 +9,7 @@ import fcntl
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,28 @@ def locked(path: Path, *, wait: float = 0.0) -> Iterator[None]:
         _acquire(handle, path, time.monotonic() + wait)
         os.truncate(handle, 0)
         os.write(handle, f"{os.getpid()} on {platform.node()}".encode())
+        yield
+    finally:
+        os.close(handle)  # closing drops the lock
+
+
+@contextmanager
+def among_others(path: Path, alone: Callable[[], None]) -> Iterator[None]:
+    """Be one of those who hold the lock file `path` together for the time of the block.
+
+    Args:
+        alone: done first by whoever finds nobody else there; others that come meanwhile wait for its end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            alone()
+        fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
         os.close(handle)  # closing drops the lock

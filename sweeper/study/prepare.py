@@ -65,6 +65,11 @@ class PreparedStudy:
         return self.file.with_suffix(".lock")
 
     @property
+    def present(self) -> Path:
+        """Held together by all sweeps that run this study at this moment."""
+        return self.file.with_suffix(".present")
+
+    @property
     def title(self) -> str:
         """What is shown above its trials."""
         return f"{self.name} · {self.study} study"

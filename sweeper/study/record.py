@@ -21,6 +21,7 @@ RECORD = "record.json"
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "validation_predictions.npy"
 CARD = "data_card.json"
+SCORE_IS_FINAL = "overfit"  # `stopped_by` of a trial that no other trial has stopped
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class TrialRecord:
         """Whether this record is the answer to a request for the same key.
 
         A pruned trial's curve is not whole. Its score is final once its overfitting point was reached, which
-        is all that whoever prunes wants; one stopped before answers only the study that stopped it.
+        is all that whoever prunes wants. One stopped before has lost against others of this experiment, so it
+        answers every study that lets trials lose, whichever stopped it: if each study asked for its own loss, two
+        that share a point would train it in turn for ever. A trial trained again always comes to know more.
 
         Args:
             stopped_by: what would be written into a record that the request's own pruning stops; None where
@@ -89,7 +92,7 @@ class TrialRecord:
         """
         if self.state != "pruned":
             return True
-        return stopped_by is not None and (self.overfit_reached or self.stopped_by == stopped_by)
+        return stopped_by is not None and (self.overfit_reached or stopped_by != SCORE_IS_FINAL)
 
     @property
     def seconds(self) -> float:

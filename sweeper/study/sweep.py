@@ -11,7 +11,9 @@ from rich.console import Console
 
 from sweeper import assets
 from sweeper.config import Config, plain
+from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
+from sweeper.study.locks import among_others
 from sweeper.study.prepare import PreparedStudy, check_writable, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
@@ -76,7 +78,8 @@ def _run_study(
     plan = plan_for(config, trials)
     open_failed(prepared.trials, [point for point in prepared.points if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
-    ledger = Ledger(open_storage(config.storage, prepared.runs), prepared.study_id, prepared.lock, pruner)
+    storage = open_storage(config.storage, prepared.runs)
+    ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)
     tracker = make_tracker(config, prepared, progress)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(
@@ -89,7 +92,8 @@ def _run_study(
         retries=config.launcher.retries,
         keep_all=config.train.keep_weights == "all",
     )
-    return runner.run()
+    with among_others(prepared.present, lambda: end_dropped(prepared, ledger, runner.tracks, progress.note)):
+        return runner.run()
 
 
 def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:

@@ -55,6 +55,10 @@ class Tracks:
             artifacts={"data_card.json": self._prepared.corpus.card},
         )
 
+    def stop(self, point: Point) -> None:
+        """A point that is no longer asked for was stopped on its way; its run goes on if it is asked for again."""
+        self.tracker.finish(self.begin(point), "stopped")
+
     def close(self, winner: TrialRecord | None) -> None:
         """The study has ended."""
         self.tracker.finish(self._study, "complete", tags={"sweeper.winner": winner.name if winner else "none"})

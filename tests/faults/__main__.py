@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import tests.faults.pruned
 import tests.faults.stopping
-import tests.faults.tracking  # noqa: F401  these two enter their faults
+import tests.faults.tracking  # noqa: F401  these enter their faults
 from tests.faults.kills import Killer, Outcome, every_kill
 from tests.faults.left import differences
 from tests.faults.others import FAULTS, Bench, Skipped

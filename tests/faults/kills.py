@@ -28,14 +28,14 @@ LATER = {
 KILL, TERM = int(signal.SIGKILL), int(signal.SIGTERM)
 
 
-def load_points() -> Mapping[str, Any]:
-    """The points by name, in the order of a sweep's life."""
+def load_points(of: str = "POINTS") -> Mapping[str, Any]:
+    """The points by name, in the order of a sweep's life; `of` VERDICTS: of a verdict's."""
     spec = spec_from_file_location("fault_points", HOOK / "fault_points.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    points: Mapping[str, Any] = module.POINTS
+    points: Mapping[str, Any] = getattr(module, of)
     return points
 
 

@@ -103,7 +103,15 @@ class Postgres:
         if self.user is not None:
             shutil.chown(self.folder, self.user)
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "sweeper", "-A", "trust", "--no-sync", "-E", "UTF8")
-        with (self.folder / "log").open("wb") as log:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, again too, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder),
                               "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),
@@ -114,12 +122,13 @@ class Postgres:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL does not start: {(self.folder / 'log').read_text()[-800:]}")
             time.sleep(0.1)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End it and all its connections: in order (SIGINT), or as a crash that it recovers from (SIGQUIT)."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)  # its fast shutdown
+            self._process.send_signal(number)
             self._process.wait()
+        self._process = None
 
     def url(self, database: str = "postgres", scheme: str = "postgresql+psycopg") -> str:
         """The URL of one of its databases."""

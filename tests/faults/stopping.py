@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.faults.left import differences, mlflow_runs, optuna_trials
 from tests.faults.others import Bench, demand, fault
-from tests.faults.sweep import Sweep, until
+from tests.faults.sweep import EPOCHS, Sweep, until
 
 TERMINATED = (130, 143)  # like Ctrl-C, or 128 + SIGTERM as schedulers expect
 LEAVES_WITHIN = 30.0
@@ -54,6 +55,29 @@ def scheduler_and_slow_tracking(bench: Bench) -> None:
 @fault("Ctrl-C")
 def interrupt(bench: Bench) -> None:
     stop(bench, bench.sweep(), signal.SIGINT, [130])
+
+
+@fault("a point taken off the list after a kill, and put back")
+def taken_off(bench: Bench) -> None:
+    """It is open nowhere while it is off the list, and goes on from its last epoch when it is back."""
+    sweep = bench.sweep(faults=[{"point": "state saved", "nth": 5, "do": "kill", "signal": 9, "whom": "all"}])
+    sweep.run()
+    demand(sweep.struck() == 1, "the second trial was not cut off", sweep)
+    whole, sweep.arguments = sweep.arguments, [*sweep.arguments, "study.lr=[3e-2,1e30]"]
+    sweep.finish()
+    demand("no longer in the lr study's list" in sweep.output(), "it was not said", sweep)
+    found = sorted(one["state"] for one in optuna_trials(sweep.runs).values())
+    demand(found == ["COMPLETE", "FAIL", "FAIL"], f"Optuna's trials are left {found}", sweep)
+    runs = sorted(run["status"] for run in mlflow_runs(f"sqlite:///{sweep.runs / 'mlflow.db'}").values())
+    demand(runs == ["FINISHED", "FINISHED", "FINISHED", "KILLED"], f"MLflow's runs are left {runs}", sweep)
+    sweep.arguments = whole
+    sweep.finish()
+    left = sweep.left()
+    for again in [name for name in left["optuna"] if name.endswith(" again")]:  # beside the one that was let go
+        left["optuna"][again.removesuffix(" again")] = left["optuna"].pop(again)
+    different = list(differences(bench.undisturbed, left))
+    demand(not different, f"put back, it ends otherwise: {different[:6]}", sweep)
+    demand(sweep.epochs_begun() == EPOCHS, f"{sweep.epochs_begun()} epochs were begun", sweep)
 
 
 @fault("two sweeps started together")

@@ -5,6 +5,8 @@ from operator import attrgetter
 
 import pytest
 
+import tests.faults.pruned
+import tests.faults.stopping  # noqa: F401  these enter their faults
 from tests.faults.kills import KILL, TERM, Kill, every_kill, load_points
 from tests.faults.left import differences
 from tests.faults.others import FAULTS, Bench, Skipped
@@ -48,7 +50,15 @@ def test_a_sweep_killed_again_and_again_ends_as_if_undisturbed(tmp_path, inputs,
     check(sweep, undisturbed, epochs=EPOCHS + len(CHOICE))
 
 
-@pytest.mark.parametrize("name", ["byte flipped in kept weights"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "byte flipped in kept weights",
+        "SIGKILL at every step of a pruner's verdict",
+        "studies with a pruner that share points",
+        "a point taken off the list after a kill, and put back",
+    ],
+)
 def test_a_fault_is_survived(name, tmp_path, inputs, undisturbed):
     try:
         FAULTS[name](Bench(tmp_path, inputs, undisturbed))
@@ -66,7 +76,7 @@ def test_every_point_is_struck_by_both_signals_and_with_one_worker_and_four():
 
 
 def test_every_point_is_a_function_that_there_is():
-    for name, point in load_points().items():
+    for name, point in (load_points() | load_points("VERDICTS")).items():
         module, path = point.target.split(":")
         assert callable(attrgetter(path)(import_module(module))), name
 

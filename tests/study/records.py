@@ -54,3 +54,8 @@ def record(
 def point(key: str, lr: float = 1e-3, batch_size: int = 64) -> Point:
     """A point of a study."""
     return Point(key, {"lr": lr, "batch_size": batch_size}, CONFIG)
+
+
+def prune(name: str, **more: int) -> dict[str, Any]:
+    """The configuration's `prune` section."""
+    return {"name": name, "first_epoch": 1, "startup_trials": 1, "factor": 3} | more

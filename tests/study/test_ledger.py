@@ -1,7 +1,7 @@
 import optuna
 import pytest
 from optuna.trial import TrialState
-from records import epoch, point, record
+from records import epoch, point, prune, record
 
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger, open_storage
@@ -104,10 +104,6 @@ def test_a_point_that_had_failed_is_entered_again_once_and_only_with_another_end
     assert [t.state for t in optuna_trials(tmp_path)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def prune(name, **more):
-    return {"name": name, "first_epoch": 1, "startup_trials": 1, "factor": 3} | more
-
-
 def test_a_pruner_compares_trials_and_its_verdict_outlives_a_restart(tmp_path):
     pruner = make_pruner(prune("median", first_epoch=2), epochs=3)
     ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", pruner)
@@ -137,6 +133,20 @@ def test_halving_stops_most_of_many_and_never_the_best(tmp_path, name):
     assert len(stopped) >= 4
 
 
+def test_a_pruned_trial_whose_record_is_lost_is_stopped_where_it_was_and_is_no_second_trial(tmp_path):
+    ledger = Ledger(open_storage(None, tmp_path), "made/lr@1", tmp_path / "lock", make_pruner(prune("median"), 3))
+    ledger.tell(POINTS[0], record("a", accuracies=(0.5, 0.5, 0.5)))
+    ledger.claim(POINTS[1:2], lambda p: False)
+    assert ledger.report(POINTS[1], epoch(1, val_accuracy=0.1))
+    pruned = record("b", losses=(1.0,), accuracies=(0.1,), overfit=1, state="pruned")
+    ledger.tell(POINTS[1], pruned)
+    assert ledger.claim(POINTS[1:2], lambda p: True).key == "b"
+    assert ledger.report(POINTS[1], epoch(1, val_accuracy=0.1))
+    ledger.tell(POINTS[1], pruned)
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+
+
 def test_nothing_is_stopped_where_nothing_prunes(ledger):
     ledger.claim(POINTS, lambda p: False)
     assert not any(ledger.report(POINTS[0], epoch(step, val_accuracy=-step)) for step in range(1, 5))
@@ -146,3 +156,26 @@ def test_an_unreachable_storage_is_told_without_its_password(tmp_path):
     with pytest.raises(UserError, match="storage") as error:
         open_storage("postgresql://me:hunter2@localhost:1/none", tmp_path)
     assert "hunter2" not in str(error.value)
+
+
+def test_a_point_that_was_let_go_is_begun_as_a_new_trial_if_it_is_asked_for_again(ledger, tmp_path):
+    ledger.claim(POINTS, lambda p: False)
+    assert ledger.fates() == {"a": "open"}
+    ledger.let_go(POINTS[0])
+    ledger.let_go(POINTS[0])
+    ledger.let_go(POINTS[1])  # never begun
+    assert ledger.fates() == {"a": "let go"}
+    assert ledger.claim(POINTS[:1], lambda p: False).key == "a"
+    assert not ledger.report(POINTS[0], epoch(1, val_accuracy=0.1))
+    ledger.tell(POINTS[0], record("a"))
+    assert ledger.fates() == {"a": "told"}
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_a_point_that_a_kill_left_waiting_can_be_let_go(ledger, tmp_path):
+    study = optuna.load_study(study_name="made/lr@1", storage=open_storage(None, tmp_path))
+    study.enqueue_trial(dict(POINTS[1].varied), user_attrs={"key": "b", "varied": dict(POINTS[1].varied)})
+    assert ledger.fates() == {"b": "open"}
+    ledger.let_go(POINTS[1])
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from sweeper.study.locks import Busy, is_free, locked
+from sweeper.study.locks import Busy, among_others, is_free, locked
 
 HOLD = """
 import sys
@@ -42,3 +42,22 @@ def test_a_lock_is_free_again_after_the_block(tmp_path):
     with locked(tmp_path / "deep" / "lock"):
         assert not is_free(tmp_path / "deep" / "lock")
     assert is_free(tmp_path / "deep" / "lock")
+
+
+def test_whoever_finds_nobody_among_others_is_alone(tmp_path):
+    alone = []
+    with among_others(tmp_path / "present", lambda: alone.append("first")):
+        with among_others(tmp_path / "present", lambda: alone.append("second")):
+            pass
+        with among_others(tmp_path / "present", lambda: alone.append("third")):
+            pass
+    with among_others(tmp_path / "present", lambda: alone.append("fourth")):
+        pass
+    assert alone == ["first", "fourth"]
+
+
+def test_nobody_is_among_others_while_one_is_alone(tmp_path):
+    path, seen = tmp_path / "present", []
+    with among_others(path, lambda: seen.append(is_free(path))):
+        seen.append(is_free(path))
+    assert seen == [False, True]

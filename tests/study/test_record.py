@@ -34,13 +34,27 @@ def test_a_pruned_trial_has_a_score_once_its_overfitting_point_was_reached():
         (True, "median in made/grid@1", True),
         (False, "overfit", False),
         (False, "hyperband in made/grid@1", True),
-        (False, "hyperband in made/grid@2", False),
+        (False, "hyperband in made/grid@2", True),
+        (False, "median in made/lr@1", True),
     ],
 )
 def test_a_pruned_record_answers_whom_its_curve_is_enough_for(reached, asked, serves):
     pruned = replace(record(state="pruned"), overfit_reached=reached, stopped_by="hyperband in made/grid@1")
     assert pruned.serves(asked) == serves
     assert record().serves(asked)
+
+
+def test_no_two_requests_can_have_a_trial_trained_in_turn_for_ever():
+    asked = (None, "overfit", "median in made/lr@1", "median in made/grid@1", "halving in made/grid@1")
+    ends = {  # whatever may come of a trial that is trained for somebody
+        one: [record(), *(replace(record(state="pruned"), overfit_reached=r, stopped_by=one) for r in reached)]
+        for one, reached in zip(asked, [(), (True,), *[(True, False)] * 3], strict=True)
+    }
+    for first in asked:
+        for one in ends[first]:
+            for second in asked:
+                if not one.serves(second):  # then it is trained once more, and both have their answer
+                    assert all(again.serves(first) and again.serves(second) for again in ends[second])
 
 
 def test_record_survives_writing_and_reading(tmp_path):

@@ -59,6 +59,21 @@ def none_stays(states: Any, names: set[str]) -> bool:
     return not names
 
 
+def is_verdict(trial: Any, key: str, value: Any) -> bool:
+    """Optuna is told that a trial stops."""
+    return key == "stopped_at"
+
+
+def stops(*given: Any, stop: bool) -> bool:
+    """A worker is told that its trial stops."""
+    return stop
+
+
+def is_stopped(*given: Any, stopped: bool) -> bool:
+    """The trial that ends was stopped."""
+    return stopped
+
+
 def half_content(original: Callable[..., Any], path: Any, content: bytes) -> None:
     original(path, content[: len(content) // 2])
 
@@ -185,3 +200,12 @@ POINTS: dict[str, Point] = {
     "workers not ended": parent(POOL + "__exit__", "before"),
     "workers ended": parent(POOL + "__exit__", "after"),
 }  # fmt: skip
+
+# A pruner's verdict on its way to the trial: in sweeps that have a pruner, see `tests/faults/pruned.py`.
+VERDICTS: dict[str, Point] = {
+    "verdict found, not written": parent("optuna.trial._trial:Trial.set_user_attr", "before", is_verdict),
+    "verdict written, not its notes": parent("optuna.trial._trial:Trial.set_user_attr", "after", is_verdict),
+    "verdict not sent": parent(POOL + "answer", "before", stops),
+    "verdict sent": parent(POOL + "answer", "after", stops),
+    "stopped trial at its end": worker(TRIAL + "_finish", "before", is_stopped),
+}

@@ -164,11 +164,12 @@ class Patching(MetaPathFinder):
 
 def install() -> None:
     """Patch what this process needs for its part of the plan."""
-    from fault_points import POINTS
+    from fault_points import POINTS, VERDICTS
 
     with open(f"{FOLDER}/plan.json") as file:
         plan = json.load(file)
-    faults = [Fault(number, plain, POINTS[plain["point"]]) for number, plain in enumerate(plan)]
+    points = POINTS | VERDICTS
+    faults = [Fault(number, plain, points[plain["point"]]) for number, plain in enumerate(plan)]
     patches: dict[str, list[tuple[str, Any]]] = {EPOCH.split(":")[0]: [(EPOCH.split(":")[1], noted)]}
     for fault in faults:
         if fault.point.role == role() and not struck(fault.number):
