@@ -157,4 +157,6 @@ def drop_losers(trials: Path, studies: list[list[str]]) -> None:
         rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
     }
     for key in set(records) - best:
+        if records[key].config["train"].get("keep_weights") == "all":
+            continue  # asked for by an earlier sweep; a later one does not take them away
         (trials / key / WEIGHTS).unlink(missing_ok=True)
