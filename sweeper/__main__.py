@@ -72,11 +72,11 @@ def run(configs: Sequence[Config]) -> int:
 
     console = Console()
     console.print(opening(configs), markup=False, highlight=False, soft_wrap=True)
-    from sweeper.study.sweep import run_studies  # seconds of imports
+    from sweeper.study import start
 
     signal.signal(signal.SIGTERM, _leave)
     try:
-        results = run_studies(configs, console)
+        results = start.run(configs, console)
     except KeyboardInterrupt:
         console.print("Stopped. Every finished epoch is on disk: run the same command again to go on.")
         raise

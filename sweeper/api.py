@@ -83,10 +83,10 @@ def sweep(overrides: Overrides = ()) -> Sweep:
     """
     from rich.console import Console
 
-    from sweeper.study.sweep import run_studies
+    from sweeper.study import start
 
     configs = compose_studies(spelled(overrides))
-    results = run_studies(configs, Console(quiet=configs[0].progress == "none"))
+    results = start.run(configs, Console(quiet=configs[0].progress == "none"))
     records = rank({record.key: record for result in results for record in result.records}.values())
     winner = records[0] if records[0].is_candidate else None
     return Sweep(configs[0].name, Path(configs[0].paths.runs), trials_frame(records), curves_frame(records), winner)

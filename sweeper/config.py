@@ -137,7 +137,7 @@ def _parsed(text: str) -> tuple[str, str]:
 def _slip(text: str) -> str:
     """What was probably meant by an override that is none: `lr 2e-5`, `--lr=2e-5`, `+lr=2e-5`."""
     match = re.fullmatch(r"[-+~]*([A-Za-z_][\w.]*)(?:\s*[=: ]\s*(.+))?", text)
-    if not match:
+    if not match or "://" in text.partition("=")[0]:  # an address that lacks its key
         return ", e.g. optimizer.lr=2e-5"
     key, value = match[1], (match[2] or "...").strip()
     return f"; did you mean {' or '.join(f'{name}={value}' for name in similar(key, [*KEYS, *groups()]) or [key])}?"

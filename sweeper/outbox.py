@@ -14,6 +14,7 @@ from typing import Literal
 
 FIRST_PAUSE = 0.25  # seconds before the first repetition; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE = 15.0
+LOOK = 0.1  # seconds between two looks whether a held outbox was closed
 TRIES_OF_THE_HOPELESS = 3  # a refusal may come from two writers in each other's way
 
 Operation = Callable[[], object]
@@ -29,6 +30,7 @@ class Outbox:
             second argument is the error, None for "again". Called on the outbox's thread.
         patient: whether operations that take their time are waited for at the end as long as they have not
             failed. For what is on this machine: it may be slow, but it is never away.
+        after: the first operation waits until this is set, or the outbox is closed.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Outbox:
         hopeless: Callable[[Exception], bool],
         notice: Callable[[Trouble, Exception | None], None],
         patient: bool = False,
+        after: threading.Event | None = None,
     ) -> None:
         self._hopeless = hopeless
         self._notice = notice
         self._waiting: queue.SimpleQueue[tuple[Operation, bool] | None] = queue.SimpleQueue()
         self._closing, self._given_up = threading.Event(), threading.Event()
+        self._after = after
         self._thread: threading.Thread | None = None
         self._progress = time.monotonic()
         self._dropped = 0
@@ -84,6 +88,8 @@ class Outbox:
         return self._dropped == 0 and not self._given_up.is_set()
 
     def _work(self) -> None:
+        while self._after is not None and not self._after.wait(LOOK) and not self._closing.is_set():
+            pass
         while (entry := self._waiting.get()) is not None:
             operation, self._patient_now = entry
             self._deliver(operation)

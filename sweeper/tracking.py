@@ -11,6 +11,7 @@ back, or at the next start. mlflow is imported on that thread, because it takes 
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -57,19 +58,25 @@ class MlflowTracker:
         runs: `paths.runs`; the default database and the artifacts of a database without a server lie here.
         uri: `tracking.uri`; None is `sqlite:///<runs>/mlflow.db`.
         warn: told when tracking falls behind and when it is back.
+        after: nothing is done before this is set, or the tracker closed; None begins at once.
 
     Raises:
         UserError: MLflow has no store for such a URI.
     """
 
     def __init__(
-        self, experiment: str, runs: Path, uri: str | None = None, warn: Callable[[str], None] | None = None
+        self,
+        experiment: str,
+        runs: Path,
+        uri: str | None = None,
+        warn: Callable[[str], None] | None = None,
+        after: threading.Event | None = None,
     ) -> None:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused = False
         self._is_local = self._store.uri.startswith("sqlite")
-        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local)
+        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local, after=after)
         self._outbox.put(lambda: self._store.client, patient=True)
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:

@@ -340,6 +340,20 @@ def test_closing_twice_says_the_same():
     assert not outbox.close(2, 2)
 
 
+def test_a_held_outbox_begins_when_it_is_told_to_or_closed():
+    told, done = threading.Event(), []
+    outbox = Outbox(lambda _: False, lambda *_: None, after=told)
+    outbox.put(lambda: done.append(1))
+    time.sleep(0.3)
+    assert done == []
+    told.set()
+    assert outbox.close(timeout=5, at_most=5)
+    closed = Outbox(lambda _: False, lambda *_: None, after=threading.Event())
+    closed.put(lambda: done.append(2))
+    assert closed.close(timeout=5, at_most=5)
+    assert done == [1, 2]
+
+
 def test_params_are_flat_and_read_as_on_a_command_line():
     assert flat({"a": {"b": [1, 2], "c": None}, "d": True, "e": {}, "f": "한글"}) == {
         "a.b": "[1, 2]", "a.c": "null", "d": "true", "e": "{}", "f": "한글",

@@ -4,7 +4,6 @@ runs/<name>/trials/<key>/             one folder a trial, shared by all studies 
 runs/<name>/studies/<study>@<id>.json the points of a study, `<id>` the configuration they share
 """
 
-import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from sweeper import assets
 from sweeper.data.corpus import Corpus, DataSettings, load_corpus, short_card
 from sweeper.errors import UserError
+from sweeper.study.folders import check_writable
 from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
 from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
@@ -97,25 +97,6 @@ def read_studies(runs: Path, name: str) -> dict[str, list[str]]:
     """The trial keys of every study of an experiment, by `<study>@<configuration>`."""
     files = sorted(studies_folder(runs, name).glob("*.json"))
     return {path.stem: list(json.loads(path.read_text(encoding="utf-8"))["trials"]) for path in files}
-
-
-def check_writable(folder: Path) -> None:
-    """Make the folder and try to write into it.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink(missing_ok=True)  # another sweep may probe at the same time
-    except OSError as error:
-        full = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise UserError(
-            f"paths.runs={folder}: cannot write there ({full}). Free some space, or set paths.runs to a folder that "
-            "you may write to."
-        ) from None
 
 
 def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None:

@@ -1,6 +1,6 @@
 """Studies run one after the other on one pool of workers, so that the second study pays no start-up.
 
-The command line and the Python interface both come through here; neither knows about pools and ledgers.
+The command line and the Python interface both come here through `start.py`; neither knows about ledgers.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -14,36 +14,27 @@ from sweeper.config import Config, plain
 from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import among_others
-from sweeper.study.prepare import PreparedStudy, check_writable, prepare
+from sweeper.study.plan import most_trials, plan_for
+from sweeper.study.prepare import PreparedStudy, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
 from sweeper.study.retries import open_failed
 from sweeper.study.runner import StudyResult, StudyRunner
 from sweeper.study.table import results_table
-from sweeper.study.workers import Plan, Pool, cores, encoder_parameters, plan_workers
+from sweeper.study.workers import Pool
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
-from sweeper.training.compute import resolve_device
 
 PATIENCE, HASTE = 5.0, 1.0  # seconds for a tracking server that does not answer; a scheduler kills after 30
 
 
-def run_studies(configs: Sequence[Config], console: Console) -> list[StudyResult]:
-    """Run the studies in this order and print each one's table.
-
-    Args:
-        configs: one a study; a later one may need what an earlier one found (`batch` after `lr`).
-
-    Raises:
-        UserError: a study cannot be run as configured. Studies before it are complete.
-    """
+def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list[StudyResult]:
+    """Run the studies on this pool; see `start.run`."""
     results: list[StudyResult] = []
     trials = most_trials(configs)
     with ExitStack() as stack:
-        pool = stack.enter_context(Pool(Path(configs[0].paths.runs) / "logs"))
         for number, config in enumerate(configs):
             progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
-            check_writable(Path(config.paths.runs))
             tried = {record.key for earlier in results for record in earlier.records}
             result = _run_study(config, pool, progress, stack, trials, tried)
             winner = result.winner.key if result.winner else None
@@ -80,7 +71,7 @@ def _run_study(
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     storage = open_storage(config.storage, prepared.runs)
     ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)
-    tracker = make_tracker(config, prepared, progress)
+    tracker = make_tracker(config, prepared, progress, pool)
     stack.push(_closing(tracker, progress))
     runner = StudyRunner(
         prepared,
@@ -106,30 +97,8 @@ def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:
     return close
 
 
-def most_trials(configs: Sequence[Config]) -> int:
-    """Trials of the largest of these studies: one plan serves them all, so that no pool is started twice."""
-    return max(len(config.study.lr or [0]) * len(config.study.batch_size or [0]) for config in configs)
-
-
-def plan_for(config: Config, trials: int) -> Plan:
-    """How this machine is used for so many trials of this configuration's encoder."""
-    import torch
-
-    gpus = torch.cuda.device_count() if resolve_device(config.train.device).type == "cuda" else 0
-    launcher = config.launcher
-    return plan_workers(
-        launcher.workers,
-        launcher.threads,
-        parameters=encoder_parameters(assets.encoder(config.model)),
-        cores=cores(),
-        gpus=gpus,
-        trials_per_gpu=launcher.trials_per_gpu,
-        trials=trials,
-    )
-
-
-def make_tracker(config: Config, prepared: PreparedStudy, progress: Progress) -> Tracker:
-    """MLflow, or nothing where tracking is off."""
+def make_tracker(config: Config, prepared: PreparedStudy, progress: Progress, pool: Pool) -> Tracker:
+    """MLflow, or nothing where tracking is off. It begins when a worker trains: its imports take seconds too."""
     if config.tracking.name == "none":
         return NoTracker()
-    return MlflowTracker(prepared.name, prepared.runs, config.tracking.uri, warn=progress.note)
+    return MlflowTracker(prepared.name, prepared.runs, config.tracking.uri, warn=progress.note, after=pool.at_work)

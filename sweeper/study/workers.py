@@ -15,10 +15,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.study.serve import VERDICT
-from sweeper.study.task import TrialTask
+
+if TYPE_CHECKING:  # imports torch, which takes seconds
+    from sweeper.study.task import TrialTask
 
 LARGE = 20_000_000  # encoder parameters, embeddings left out, from which one trial gets all cores
 LOG = "worker-{index}.log"
@@ -115,6 +117,7 @@ class Pool:
         self.events: queue.Queue[Event] = queue.Queue()
         self._logs = logs
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self.at_work = threading.Event()  # set when a worker trains for the first time
         self._ready: set[int] = set()  # process ids
         self._told: set[str] = set()
         self._devices: tuple[str, ...] = ()
@@ -129,13 +132,17 @@ class Pool:
         for process in self._processes.values():
             process.wait()
 
-    def start(self, plan: Plan) -> None:
-        """Bring the pool to this plan; workers already running under it stay."""
+    def start(self, plan: Plan, at_first: int | None = None) -> None:
+        """Bring the pool to this plan; workers already running under it stay.
+
+        Args:
+            at_first: start no more than so many now; the rest at the next call.
+        """
         if (plan.devices, plan.threads) != (self._devices, self._threads):
             self.__exit__()
             self._processes.clear()
             self._devices, self._threads = plan.devices, plan.threads
-        for index in range(plan.workers):
+        for index in range(min(plan.workers, at_first or plan.workers)):
             if index not in self._processes:
                 self.restart(index)
 
@@ -159,7 +166,7 @@ class Pool:
         self._processes[index] = process
         threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
 
-    def send(self, index: int, task: TrialTask) -> None:
+    def send(self, index: int, task: "TrialTask") -> None:
         """Give a worker its next trial; a worker that is gone says so with its `exit` event."""
         self._tell(index, asdict(task))
 
@@ -208,6 +215,8 @@ class Pool:
                 continue
             if event["event"] == "ready":
                 self._ready.add(process.pid)
+            if event["event"] in ("step", "epoch"):
+                self.at_work.set()
             self.events.put(Event(index, event.pop("event"), event))
         self._ready.discard(process.pid)
         self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))

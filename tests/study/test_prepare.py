@@ -8,7 +8,8 @@ from records import record
 
 from sweeper.config import compose, plain
 from sweeper.errors import UserError
-from sweeper.study.prepare import check_writable, prepare, read_studies, winning_rate
+from sweeper.study.folders import check_writable
+from sweeper.study.prepare import prepare, read_studies, winning_rate
 
 
 @pytest.fixture

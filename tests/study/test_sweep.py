@@ -7,8 +7,9 @@ from records import record
 from rich.console import Console
 
 from sweeper.config import compose, compose_studies
-from sweeper.study import sweep
+from sweeper.study import plan, sweep
 from sweeper.study.runner import StudyResult
+from sweeper.study.workers import Pool
 
 
 def studies(tmp_path, *more):
@@ -17,10 +18,10 @@ def studies(tmp_path, *more):
 
 def test_one_plan_serves_the_largest_study(tmp_path):
     lr, batch, grid, single = studies(tmp_path, ["study=lr"], ["study=batch"], ["study=grid"], ["study=single"])
-    assert sweep.most_trials([lr, batch]) == 8
-    assert sweep.most_trials([batch]) == 4
-    assert sweep.most_trials([grid]) == 32
-    assert sweep.most_trials([single]) == 1
+    assert plan.most_trials([lr, batch]) == 8
+    assert plan.most_trials([batch]) == 4
+    assert plan.most_trials([grid]) == 32
+    assert plan.most_trials([single]) == 1
 
 
 def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_up(tmp_path, monkeypatch):
@@ -32,7 +33,8 @@ def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_
         return StudyResult(prepared, (record(config.study.name, state="failed"),), None, frozenset())
 
     monkeypatch.setattr(sweep, "_run_study", run_study)
-    sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()))
+    with Pool(tmp_path / "logs") as pool:
+        sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()), pool)
     assert seen == [set(), {"lr"}]
 
 
