@@ -144,8 +144,9 @@ def test_after_an_error_the_trial_goes_on_in_a_new_process(start, kind):
 
 def test_a_worker_that_had_no_error_keeps_its_process(start):
     pool = PlayedPool(done)
-    start(pool, [point("a"), point("b", lr=1e-4)])
+    result, _ = start(pool, [point("a"), point("b", lr=1e-4)])
     assert len({pid for pid, _ in pool.sent}) == 1
+    assert result.taken_over == set()  # that it is ready was heard late: it had a trial already and got no second
 
 
 def pieces(pool):
