@@ -65,13 +65,9 @@ class MlflowTracker:
     """
 
     def __init__(
-        self,
-        experiment: str,
-        runs: Path,
-        uri: str | None = None,
-        warn: Callable[[str], None] | None = None,
-        after: threading.Event | None = None,
-    ) -> None:
+        self, experiment: str, runs: Path, uri: str | None = None,
+        warn: Callable[[str], None] | None = None, after: threading.Event | None = None,
+    ) -> None:  # fmt: skip
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused = False

@@ -137,7 +137,8 @@ def test_make_runs_both_studies_of_the_chosen_experiment_in_one_process() -> Non
         ([], "study=lr,batch"),
     ):
         planned = make("-n", "sweep", *arguments).stdout
-        commands = [line.split("-m sweeper ")[1].split() for line in planned.splitlines() if "-m sweeper " in line]
+        lines = [line.split("-m sweeper ")[1] for line in planned.splitlines() if "-m sweeper " in line]
+        commands = [line.split(" || ")[0].split() for line in lines]
         assert commands == [expected.split()]
 
 

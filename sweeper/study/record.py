@@ -7,6 +7,7 @@ written when the trial has ended, in one of the named states, and never changes 
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -150,9 +151,10 @@ def drop_losers(trials: Path, studies: list[list[str]]) -> None:
         trials: folder of the trials' folders.
         studies: for each study, the keys of its trials.
     """
-    records = {
-        key: TrialRecord.read(trials / key) for keys in studies for key in keys if (trials / key / RECORD).exists()
-    }
+    records = {}
+    for key in {key for keys in studies for key in keys}:
+        with suppress(FileNotFoundError):  # not ended, or taken up again at this moment
+            records[key] = TrialRecord.read(trials / key)
     best = {
         rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
     }
