@@ -21,10 +21,11 @@ from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
 from sweeper.training.batches import DROPOUT, BatchMaker, seed_for, train_batches
-from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision, token_multiple
+from sweeper.training.compute import autocast, resolve_device, resolve_precision, token_multiple
 from sweeper.training.dropout import use_cheap_dropout
 from sweeper.training.evaluation import Evaluation, evaluate, evaluate_on_device, loss_kind, predicted, summed_loss
 from sweeper.training.forward import Forward, resolve_batching
+from sweeper.training.memory import PeakMemory, process_peak_mb
 from sweeper.training.metrics import EpochMetrics, accuracy, macro_f1
 from sweeper.training.optimizer import build_optimizer, lr_at
 from sweeper.training.stopping import EarlyStop
@@ -95,6 +96,7 @@ class Training:
         self.batching = resolve_batching(model, settings.batching)
         self.kind = loss_kind(settings.loss, model, train.labels)
         self.model = model
+        self._memory = PeakMemory(self.device)
         model.to(self.device)  # type: ignore[arg-type]
         if self.device.type == "cpu":
             use_cheap_dropout(model)
@@ -167,7 +169,9 @@ class Training:
             lr=self._lr(epoch * self._steps_per_epoch - 1),
             seconds=time.perf_counter() - started,
             sentences_per_second=rows / train_seconds,
-            peak_memory_mb=peak_memory_mb(self.device),
+            peak_rss_mb=self._memory.resident_mb,
+            peak_memory_mb=process_peak_mb(),
+            peak_gpu_mb=self._memory.gpu_mb,
         )
 
     def _train(self, epoch: int) -> tuple[Tensor, Tensor]:
