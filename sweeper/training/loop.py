@@ -29,6 +29,7 @@ from sweeper.training.memory import PeakMemory, process_peak_mb
 from sweeper.training.metrics import EpochMetrics, accuracy, macro_f1
 from sweeper.training.optimizer import build_optimizer, lr_at
 from sweeper.training.stopping import EarlyStop
+from sweeper.training.token_source import TokenSource
 
 __all__ = ["Evaluation", "FitSettings", "Training", "evaluate", "fit", "resolve_device", "resolve_precision"]
 
@@ -100,9 +101,9 @@ class Training:
         model.to(self.device)  # type: ignore[arg-type]
         if self.device.type == "cpu":
             use_cheap_dropout(model)
-        multiple = token_multiple(self.precision, self.device)
-        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device, multiple)
-        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device, multiple)
+        multiple, source = token_multiple(self.precision, self.device), TokenSource(table.ids, self.device)
+        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device, multiple, source)
+        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device, multiple, source)
         self.validation_labels = validation.labels
         self.validation_predictions: NDArray[Any] = np.zeros(0, dtype=validation.labels.dtype)
         self.optimizer = build_optimizer(
@@ -182,7 +183,8 @@ class Training:
         step = (epoch - 1) * self._steps_per_epoch
         total = self.settings.epochs * self._steps_per_epoch
         with Forward(self.model, self.batching) as forward:
-            for picked in train_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch):
+            order = train_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch)
+            for picked in self.train.ahead(order):
                 pieces = np.array_split(picked, min(self.settings.accumulate, len(picked)))
                 for piece in pieces:
                     self._backward(forward, piece, len(picked), summed, right)
