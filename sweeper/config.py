@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 SECRETS = re.compile(r"([?&;][^=&]*(?:password|passwd|pwd|secret|token|key)[^=&]*=)[^&#]*", re.IGNORECASE)
+LATER_KEYS = {"cuda_graphs": False}  # of `train`
 WIDTH = 34
 USAGE = """sweeper: which learning rate, batch size and number of epochs suit my labelled sentences?
 
@@ -76,7 +77,12 @@ def compose_studies(overrides: Sequence[str]) -> list[Config]:
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
-    """The configuration from what `plain` gave, e.g. of a trial's record (its URLs have lost their passwords)."""
+    """The configuration from what `plain` gave, e.g. of a trial's record (its URLs have lost their passwords).
+
+    Keys that came later than the first frozen winners have the value here that those were trained with.
+    """
+    if isinstance(train := values.get("train"), Mapping):
+        values = {**values, "train": {**LATER_KEYS, **train}}
     return read(values)
 
 
