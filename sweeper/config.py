@@ -28,6 +28,7 @@ __all__ = [
     "redact_url",
 ]
 
+LATER_KEYS = {"cuda_graphs": False}  # of `train`
 WIDTH = 34
 USAGE = """sweeper: which learning rate, batch size and number of epochs suit my labelled sentences?
 
@@ -83,7 +84,12 @@ def _for_study(name: str, overrides: Sequence[str], *, alone: bool) -> list[str]
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
-    """The configuration from what `plain` gave, e.g. of a trial's record (its URLs have lost their passwords)."""
+    """The configuration from what `plain` gave, e.g. of a trial's record (its URLs have lost their passwords).
+
+    Keys that came later than the first frozen winners have the value here that those were trained with.
+    """
+    if isinstance(train := values.get("train"), Mapping):
+        values = {**values, "train": {**LATER_KEYS, **train}}
     return read(values)
 
 

@@ -124,6 +124,7 @@ class Train:
     batching: Literal["packed", "longest", "max_length"]
     freeze_encoder: bool
     device: Literal["auto", "cpu", "cuda"]
+    cuda_graphs: bool
     keep_weights: Literal["best", "all"]
     early_stop: EarlyStop
 

@@ -321,6 +321,15 @@ def test_plain_is_json_and_reads_back_as_the_same_configuration() -> None:
     assert from_plain(json.loads(json.dumps(plain(config)))) == config
 
 
+def test_a_winner_frozen_before_there_was_cuda_graphs_is_read_as_it_was_trained() -> None:
+    values = plain(compose(["train.cuda_graphs=true"]))
+    assert from_plain(values).train.cuda_graphs
+    del values["train"]["cuda_graphs"]
+    assert not from_plain(values).train.cuda_graphs
+    with pytest.raises(UserError, match=r"train\.cuda_graphs: got 2, takes true or false"):
+        compose(["train.cuda_graphs=2"])
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

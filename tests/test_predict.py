@@ -16,6 +16,7 @@ from sweeper.inputs import read_texts
 from sweeper.predict import main
 from sweeper.prediction import Classifier, predict
 from sweeper.training.classifier import load_classifier
+from sweeper.training.forward import Forward
 
 LABELS = ("기쁨", "슬픔", "보통")
 TEXTS = ["기쁜 날 이다", "", "아주 아주 아주 아주 슬픈 영화", "영화", "   ", "나쁜 날 보고 싶다 " * 9]
@@ -62,6 +63,22 @@ def test_the_chunk_size_changes_nothing(folder, chunk):
     whole = list(classifier.predict(TEXTS * 3, 3))
     parts = list(classifier.predict(TEXTS * 3, 3, chunk))
     for one, other in zip(whole, parts, strict=True):
+        assert [label for label, _ in one.labels] == [label for label, _ in other.labels]
+        np.testing.assert_allclose([v for _, v in one.labels], [v for _, v in other.labels], atol=1e-6)
+
+
+def test_a_chunk_that_does_not_fit_into_memory_is_scored_in_smaller_batches(folder, monkeypatch):
+    classifier = Classifier(folder, precision="float32")
+    whole = list(classifier.predict(TEXTS * 3, 3))
+    real = Forward.__call__
+
+    def forward(self, batch):
+        if len(batch.picked) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, batch)
+
+    monkeypatch.setattr(Forward, "__call__", forward)
+    for one, other in zip(whole, classifier.predict(TEXTS * 3, 3), strict=True):
         assert [label for label, _ in one.labels] == [label for label, _ in other.labels]
         np.testing.assert_allclose([v for _, v in one.labels], [v for _, v in other.labels], atol=1e-6)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +104,13 @@ def test_every_epoch_is_one_step_in_order(runs, client, experiment):
         assert history[0].value == value
     times = [point.timestamp for point in client.get_metric_history(trial.id, "val_loss")]
     assert [b - a for a, b in pairwise(times)] == [1250, 1250]
+
+
+def test_both_memory_figures_of_a_trial_are_shown_where_there_are_two():
+    both = replace(CURVE[0], peak_memory_mb=900.0, peak_rss_mb=700.0, peak_gpu_mb=300.0)
+    shown = metrics_of(both)
+    assert (shown["peak_rss_mb"], shown["peak_gpu_mb"], shown["peak_memory_mb"]) == (700, 300, 900)
+    assert "peak_gpu_mb" not in metrics_of(replace(both, peak_gpu_mb=None))
 
 
 def test_figure_and_data_card_are_stored_whole_under_runs(runs, client, experiment):

@@ -16,7 +16,10 @@ from typing import Any
 SCHEMA = 1  # raised when a change of the code changes the results of an unchanged configuration
 
 IDENTITY = ("data", "head", "optimizer", "overfitting", "schedule", "train")
-NOT_IDENTITY = {"train": ("device", "keep_weights"), "data": ("source", "path", "train", "validation", "test")}
+NOT_IDENTITY = {
+    "train": ("device", "keep_weights", "cuda_graphs"),
+    "data": ("source", "path", "train", "validation", "test"),
+}
 VARIED = (("optimizer", "lr"), ("train", "batch_size"))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
 SECTIONS = ("model", "head", "optimizer", "schedule", "train", "overfitting")
-NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_weights")
+NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_weights", "train.cuda_graphs")
 ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"

@@ -128,6 +128,7 @@ def fit_settings(task: TrialTask) -> FitSettings:
         "warmup": schedule["warmup"],
         "precision": task.precision,
         "device": task.device,
+        "cuda_graphs": train.get("cuda_graphs", False),  # a trial that was begun before there was the key lacks it
         "accumulate": train["accumulate"] * task.accumulate,
         "early_stop_monitor": stop["monitor"],
         "early_stop_min_delta": stop["min_delta"],

@@ -1,8 +1,8 @@
 """Attention over a flat row of tokens that holds many sequences.
 
 Everything else in an encoder works token by token and runs on the flat row as it is; attention alone
-must know where sequences begin. On a GPU, without attention dropout, torch's variable-length kernel takes
-the row as it is. Elsewhere the row is laid out as a few padded blocks of sequences of similar length
+must know where sequences begin. On a GPU that has them, in half precision, variable-length kernels take the
+row as it is (`flash.py`). Elsewhere the row is laid out as a few padded blocks of sequences of similar length
 (batches arrive sorted by length), which keeps padding and the number of kernels both small.
 
 On a CPU the blocks go through one hand-written autograd function, in float32: torch's CPU flash kernel
@@ -10,7 +10,6 @@ has no dropout, its fallback copies every operand twice, and bf16 products of ev
 oneDNN's kernel generation (2 ms a shape) than they save.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -18,16 +17,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from sweeper.training import flash
 from sweeper.training.boundaries import Boundaries, Lane
 from sweeper.training.dropout import scaled_mask
-
-varlen_attn: Callable[..., Any] | None
-try:
-    from torch.nn.attention.varlen import varlen_attn as _varlen_attn
-except ImportError:
-    varlen_attn = None
-else:
-    varlen_attn = _varlen_attn
 
 
 def attend(
@@ -45,7 +37,9 @@ def attend(
     Returns:
         (T, heads, size); zero in rows that are no sequence's. With `first_only` other rows may be anything finite.
     """
-    kernel = kernel_for(query.device.type, query.dtype, dropout)
+    kernel = kernel_for(query.device, query.dtype, query.shape[-1], dropout)
+    if kernel != "varlen" and not boundaries.blocks:
+        raise RuntimeError("a step can be replayed with variable-length attention only")
     if kernel == "blocks":
         queries = take_rows(query, boundaries.starts) if first_only else query
         result: Tensor = _BlockAttention.apply(  # type: ignore[no-untyped-call]
@@ -53,19 +47,28 @@ def attend(
         )
         return put_rows(result, boundaries.starts, len(query)) if first_only else result
     if kernel == "varlen":
-        assert varlen_attn is not None
-        ends, longest = boundaries.cumulative, boundaries.longest
         q, k, v = (rows[: boundaries.tokens] for rows in (query, key, value))
-        return _filled_up(varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale), len(query))
+        return _filled_up(_varlen(q, k, v, boundaries, scale, dropout), len(query))
     return padded_attention(query, key, value, boundaries, scale, dropout)
 
 
-def kernel_for(device: str, dtype: torch.dtype, dropout: float) -> Literal["blocks", "varlen", "padded"]:
-    """Which attention serves: `blocks` on a CPU; on a GPU `varlen`, which knows neither dropout nor float32."""
-    if device == "cpu":
+def kernel_for(
+    device: torch.device, dtype: torch.dtype, size: int, dropout: float
+) -> Literal["blocks", "varlen", "padded"]:
+    """Which attention serves heads of a `size`: `blocks` on a CPU; on a GPU `varlen` where it can be had."""
+    if device.type == "cpu":
         return "blocks"
-    half = dtype in (torch.bfloat16, torch.float16)
-    return "varlen" if device == "cuda" and varlen_attn is not None and half and dropout == 0.0 else "padded"
+    return "varlen" if flash.serves(device, dtype, size, dropout) else "padded"
+
+
+def _varlen(q: Tensor, k: Tensor, v: Tensor, boundaries: Boundaries, scale: float, dropout: float) -> Tensor:
+    """Attention of rows that are all some sequence's."""
+    ends, longest = boundaries.cumulative, boundaries.longest
+    if dropout:
+        return flash.varlen_with_dropout(q, k, v, ends, longest, dropout, scale)
+    assert flash.varlen_attn is not None
+    result: Tensor = flash.varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale)
+    return result
 
 
 def padded_attention(
@@ -78,7 +81,7 @@ def padded_attention(
         padded = put_rows(rows[: boundaries.tokens], boundaries.slots, block.rows * block.longest)
         return padded.view(block.rows, block.longest, heads, size).transpose(1, 2)
 
-    bias = boundaries.bias(block).to(query.dtype)[:, None, None].expand(-1, -1, block.longest, -1)
+    bias = boundaries.padded_bias(query.dtype)
     result = F.scaled_dot_product_attention(
         pad(query), pad(key), pad(value), attn_mask=bias, dropout_p=dropout, scale=scale
     )

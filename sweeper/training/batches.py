@@ -6,10 +6,9 @@ batch never waits for a device. Within a batch sentences stand sorted by length,
 no gradient (beyond the order of a sum) and lets attention pad less.
 """
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -19,10 +18,10 @@ from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
 from sweeper.training.boundaries import Boundaries, find_boundaries, to_device
+from sweeper.training.token_source import TokenSource
 
 Batching = Literal["packed", "longest", "max_length"]
 ORDER, DROPOUT = 0, 1  # what a seed is drawn for
-DEVICE_SHARE = 4  # a token table up to a quarter of the free device memory lives there
 
 
 def seed_for(seed: int, epoch: int, purpose: int) -> int:
@@ -94,6 +93,7 @@ class BatchMaker:
         first_position: position number of a sentence's first token (packed).
         multiple: flat rows are filled up to a multiple of this with tokens that no sentence sees, where the
             kernels of a device are made or tuned for each shape.
+        source: the table's ids on that device, which the splits of a table share; None: made here.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class BatchMaker:
         device: torch.device,
         first_position: int = 0,
         multiple: int = 1,
+        source: TokenSource | None = None,
     ) -> None:
         self.batching = batching
         self.device = device
@@ -113,7 +114,7 @@ class BatchMaker:
         self.starts = np.asarray(table.offsets[split.rows])
         self.lengths: NDArray[np.int64] = np.asarray(table.offsets[split.rows + 1]) - self.starts
         self.padded_to = int(np.diff(table.offsets).max()) if batching == "max_length" else None
-        self._ids = _TokenSource(table.ids, device)
+        self._ids = source or TokenSource(table.ids, device)
         dtype = torch.float32 if split.labels.dtype.kind == "f" else torch.int64
         self.labels = torch.from_numpy(np.array(split.labels)).to(device=device, dtype=dtype)
 
@@ -126,10 +127,11 @@ class BatchMaker:
         batching: Batching,
         device: torch.device,
         multiple: int = 1,
+        source: TokenSource | None = None,
     ) -> Self:
         """Batches with the positions that a model counts: RoBERTa starts at `padding_idx + 1`."""
         first = int(model.config.pad_token_id) + 1 if "roberta" in model.config.model_type else 0
-        return cls(table, split, batching, device, first_position=first, multiple=multiple)
+        return cls(table, split, batching, device, first_position=first, multiple=multiple, source=source)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -142,6 +144,22 @@ class BatchMaker:
         """
         picked = picked[np.argsort(self.lengths[picked], kind="stable")]
         return self._packed(picked) if self.batching == "packed" else self._padded(picked)
+
+    def expect(self, picked: NDArray[np.int64]) -> None:
+        """Have the rows of a later batch read, where the table is read from disk, while this one is computed."""
+        if self._ids.reads_ahead:
+            self._ids.expect(self.starts[picked], self.lengths[picked])
+
+    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """The same batches (indices into the split), each given once the rows of the next one are asked for."""
+        waiting: NDArray[np.int64] | None = None
+        for picked in batches:
+            self.expect(picked)
+            if waiting is not None:
+                yield waiting
+            waiting = picked
+        if waiting is not None:
+            yield waiting
 
     def _packed(self, picked: NDArray[np.int64]) -> PackedBatch:
         lengths = self.lengths[picked]
@@ -173,22 +191,3 @@ class BatchMaker:
 
 def _rounded_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
-
-
-class _TokenSource:
-    """Token ids by place: on a CPU out of the memory map, else from the device where the table fits there."""
-
-    def __init__(self, ids: NDArray[np.int32], device: torch.device) -> None:
-        self.ids = ids
-        self.device = device
-        self.on_device: Tensor | None = None
-        if device.type == "cuda" and ids.nbytes <= torch.cuda.mem_get_info(device)[0] // DEVICE_SHARE:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch warns that the map is read-only; it is only read
-                self.on_device = torch.from_numpy(ids).to(device)
-
-    def take(self, places: NDArray[Any]) -> Tensor:
-        """Ids at `places` (n,), as int64 on the device."""
-        if self.on_device is not None:
-            return self.on_device[to_device(places, self.device)].long()
-        return to_device(self.ids[places].astype(np.int64), self.device)

@@ -56,7 +56,7 @@ class Boundaries:
         cumulative: starts and the end (B + 1,), int32, as variable-length kernels take them.
         slots: place of every token in its block's (rows x longest) view (tokens,), int64.
         lengths: tokens of each sequence (B,), int64.
-        blocks: the padded view, shortest sequences first.
+        blocks: the padded view, shortest sequences first; none where only variable-length attention is to be used.
         tokens: tokens of all sequences; the flat row may be longer, to a round number.
         longest: tokens of the longest sequence.
     """
@@ -69,6 +69,7 @@ class Boundaries:
     tokens: int
     longest: int
     _lanes: dict[tuple[int, bool], tuple[Lane, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _biases: dict[torch.dtype, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def lanes(self, heads: int, first_only: bool) -> tuple[Lane, ...]:
         """The blocks for a number of heads; queries are all tokens, or each sequence's first token."""
@@ -76,6 +77,14 @@ class Boundaries:
         if key not in self._lanes:
             self._lanes[key] = tuple(self._lane(block, heads, first_only) for block in self.blocks)
         return self._lanes[key]
+
+    def padded_bias(self, dtype: torch.dtype) -> Tensor:
+        """The bias of the only block for every head and query, (rows, 1, longest, longest): one for all layers."""
+        if dtype not in self._biases:
+            (block,) = self.blocks
+            bias = self.bias(block).to(dtype)[:, None, None]
+            self._biases[dtype] = bias.expand(-1, -1, block.longest, -1)
+        return self._biases[dtype]
 
     def bias(self, block: Block) -> Tensor:
         """0 at a block's tokens and a large negative number at its padding, (rows, longest), float32."""

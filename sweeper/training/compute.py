@@ -1,13 +1,12 @@
-"""Where and in which number format a training runs: device, precision, and the memory it took."""
+"""Where and in which number format a training runs: device, precision, shapes, and whether memory ran out."""
 
-import resource
-import sys
 from contextlib import AbstractContextManager
 
 import torch
 
 from sweeper.errors import UserError
 
+BUCKET = 256  # tokens: a replayed step exists for every multiple of it that comes up
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -49,23 +48,39 @@ def _multiplies_bf16() -> bool:
     return bool(supported is not None and supported())
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """Mixed precision for a forward pass; float32 changes nothing."""
+def autocast(precision: str, device: torch.device, cache: bool = True) -> AbstractContextManager[None]:
+    """Mixed precision for a forward pass; float32 changes nothing.
+
+    Args:
+        precision: `float32`, `bf16` or `fp16`.
+        device: where the pass runs.
+        cache: keep weights in the lower precision during the pass; a pass that is recorded must not.
+    """
     dtype = DTYPES[precision]
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32, cache_enabled=cache)
 
 
-def token_multiple(precision: str, device: torch.device) -> int:
+def token_multiple(precision: str, device: torch.device, replayed: bool = False) -> int:
     """What flat rows are filled up to a multiple of.
 
-    oneDNN makes a bf16 kernel for every new shape (2 ms, and it stays in memory), so a CPU sees few shapes.
+    oneDNN makes a bf16 kernel for every new shape (2 ms, and it stays in memory), so a CPU sees few shapes. A GPU
+    multiplies half precision in tiles of 64 rows and more, whether they are full or not; full ones mean fewer
+    shapes to find memory for. A step that is replayed needs the same shape again.
     """
+    if device.type == "cuda":
+        return BUCKET if replayed else 64 if precision != "float32" else 1
     return 32 if device.type == "cpu" and precision == "bf16" else 1
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Highest memory so far in MiB: allocated on a GPU, resident of this process on a CPU."""
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a GPU or of the machine (where torch raises a plain RuntimeError)."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give what torch holds in reserve back to the device."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+        torch.cuda.empty_cache()

@@ -1,10 +1,12 @@
 """Loss and probabilities of a split, without gradients, and the losses themselves.
 
 Rows go sorted by length in batches of a fixed number of tokens, so almost nothing is padded; results come
-back in the split's order, in one transfer.
+back in the split's order, in one transfer. Where such a batch is too large for the memory, it and those after it
+are halved until they fit.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +18,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
-from sweeper.training.batches import BatchMaker, sorted_batches
-from sweeper.training.compute import autocast, token_multiple
+from sweeper.training.batches import BatchMaker, PackedBatch, PaddedBatch, sorted_batches
+from sweeper.training.compute import autocast, out_of_memory, release_memory, token_multiple
 from sweeper.training.forward import Forward, resolve_batching
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
@@ -113,24 +115,43 @@ def evaluate_on_device(
         on_batch: called after each batch.
     """
     model.train(False)
-    device = batches.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64, device=batches.device)
     parts: list[Tensor] = []
     picked: list[NDArray[np.int64]] = []
-    tokens = TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cpu"])
     with torch.inference_mode(), Forward(model, batches.batching) as forward:
-        for rows in sorted_batches(batches.lengths, tokens, batches.padded_to):
-            batch = batches.make(rows)
-            with autocast(precision, device):
-                logits = forward(batch)
-            logits = logits.float()
+        for batch, logits in _fitting(forward, batches, precision):
             total += summed_loss(kind, logits, batch.labels)
             parts.append(logits)
             picked.append(batch.picked)
             if on_batch is not None:
                 on_batch()
-        places = torch.from_numpy(np.argsort(np.concatenate(picked))).to(device)
+        places = torch.from_numpy(np.argsort(np.concatenate(picked))).to(batches.device)
         return DeviceEvaluation(kind, total, torch.cat(parts)[places])
+
+
+def _fitting(
+    forward: Forward, batches: BatchMaker, precision: str
+) -> Iterator[tuple[PackedBatch | PaddedBatch, Tensor]]:
+    """Batches of all rows with their logits (B, outputs) in float32, as large as the memory lets them be."""
+    tokens = TOKENS_PER_BATCH.get(batches.device.type, TOKENS_PER_BATCH["cpu"])
+    waiting = deque(sorted_batches(batches.lengths, tokens, batches.padded_to))
+    while waiting:
+        rows = waiting.popleft()
+        if waiting:
+            batches.expect(waiting[0])
+        try:
+            batch = batches.make(rows)
+            with autocast(precision, batches.device):
+                logits = forward(batch).float()
+        except (MemoryError, RuntimeError) as error:
+            if len(rows) == 1 or not out_of_memory(error):
+                raise
+        else:
+            yield batch, logits
+            continue
+        # only here, where the error has let go of what the pass had made
+        release_memory(batches.device)
+        waiting = deque(half for one in (rows, *waiting) for half in np.array_split(one, 2) if len(half))
 
 
 def evaluate(

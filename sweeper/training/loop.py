@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,16 @@ from transformers import PreTrainedModel
 
 from sweeper.data.tokens import Split, TokenTable
 from sweeper.training.batches import DROPOUT, BatchMaker, seed_for, train_batches
-from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision, token_multiple
+from sweeper.training.compute import autocast, resolve_device, resolve_precision, token_multiple
 from sweeper.training.dropout import use_cheap_dropout
 from sweeper.training.evaluation import Evaluation, evaluate, evaluate_on_device, loss_kind, predicted, summed_loss
 from sweeper.training.forward import Forward, resolve_batching
+from sweeper.training.graphs import Batch, CudaRecorder, Replayed, eagerly
+from sweeper.training.memory import PeakMemory, process_peak_mb
 from sweeper.training.metrics import EpochMetrics, accuracy, macro_f1
 from sweeper.training.optimizer import build_optimizer, lr_at
 from sweeper.training.stopping import EarlyStop
+from sweeper.training.token_source import TokenSource
 
 __all__ = ["Evaluation", "FitSettings", "Training", "evaluate", "fit", "resolve_device", "resolve_precision"]
 
@@ -46,6 +50,7 @@ class FitSettings:
         accumulate: pieces that a batch is computed in, to save memory; the gradient is the whole batch's.
         batching: `packed`, `longest` or `max_length`.
         device: `auto`, `cpu` or `cuda`.
+        cuda_graphs: replay steps on a GPU where it can be done (see `graphs.py`).
         early_stop_monitor, early_stop_min_delta, early_stop_patience: see `EarlyStop`.
     """
 
@@ -64,6 +69,7 @@ class FitSettings:
     accumulate: int = 1
     batching: str = "packed"
     device: str = "auto"
+    cuda_graphs: bool = False
     early_stop_monitor: str | None = None
     early_stop_min_delta: float = 0.001
     early_stop_patience: int = 0
@@ -95,12 +101,14 @@ class Training:
         self.batching = resolve_batching(model, settings.batching)
         self.kind = loss_kind(settings.loss, model, train.labels)
         self.model = model
+        self._memory = PeakMemory(self.device)
         model.to(self.device)  # type: ignore[arg-type]
         if self.device.type == "cpu":
             use_cheap_dropout(model)
-        multiple = token_multiple(self.precision, self.device)
-        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device, multiple)
-        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device, multiple)
+        source, usual = TokenSource(table.ids, self.device), token_multiple(self.precision, self.device)
+        multiple = token_multiple(self.precision, self.device, self._replays)
+        self.train = BatchMaker.for_model(model, table, train, self.batching, self.device, multiple, source)
+        self.validation = BatchMaker.for_model(model, table, validation, self.batching, self.device, usual, source)
         self.validation_labels = validation.labels
         self.validation_predictions: NDArray[Any] = np.zeros(0, dtype=validation.labels.dtype)
         self.optimizer = build_optimizer(
@@ -116,7 +124,18 @@ class Training:
         )
         self.epoch = 0
         self._on_step = on_step
+        self._run_step = self._replayed() if self._replays else eagerly
         self._steps_per_epoch = math.ceil(len(self.train) / settings.batch_size)
+
+    @property
+    def _replays(self) -> bool:
+        """Whether steps are recorded: variable-length attention takes half precision, loss scaling cannot wait."""
+        asked = self.settings.cuda_graphs and self.device.type == "cuda" and self.settings.accumulate == 1
+        return asked and self.batching == "packed" and self.precision == "bf16"
+
+    def _replayed(self) -> Replayed:
+        longest, recorder = int(self.train.lengths.max()), CudaRecorder(self.device)
+        return Replayed(self.model.parameters(), self.settings.batch_size, longest, recorder, self.device)
 
     @property
     def is_over(self) -> bool:
@@ -167,7 +186,9 @@ class Training:
             lr=self._lr(epoch * self._steps_per_epoch - 1),
             seconds=time.perf_counter() - started,
             sentences_per_second=rows / train_seconds,
-            peak_memory_mb=peak_memory_mb(self.device),
+            peak_rss_mb=self._memory.resident_mb,
+            peak_memory_mb=process_peak_mb(),
+            peak_gpu_mb=self._memory.gpu_mb,
         )
 
     def _train(self, epoch: int) -> tuple[Tensor, Tensor]:
@@ -178,7 +199,8 @@ class Training:
         step = (epoch - 1) * self._steps_per_epoch
         total = self.settings.epochs * self._steps_per_epoch
         with Forward(self.model, self.batching) as forward:
-            for picked in train_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch):
+            order = train_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch)
+            for picked in self.train.ahead(order):
                 pieces = np.array_split(picked, min(self.settings.accumulate, len(picked)))
                 for piece in pieces:
                     self._backward(forward, piece, len(picked), summed, right)
@@ -191,14 +213,19 @@ class Training:
     def _backward(self, forward: Forward, picked: NDArray[np.int64], rows: int, summed: Tensor, right: Tensor) -> None:
         """Add the gradient of some of a batch's `rows`, and their figures to the epoch's."""
         batch = self.train.make(picked)
-        with autocast(self.precision, self.device):
+        loss, logits = self._run_step(partial(self._gradient, forward, rows), batch)
+        summed += loss
+        if self.kind != "mse":
+            right += (predicted(self.kind, logits) == batch.labels).sum()
+
+    def _gradient(self, forward: Forward, rows: int, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward and backward: summed loss and logits of a batch that is a part of `rows` sentences."""
+        with autocast(self.precision, self.device, cache=not self._replays):
             logits = forward(batch)
         logits = logits.float()
         loss = summed_loss(self.kind, logits, batch.labels)
         self.scaler.scale(loss / rows).backward()  # type: ignore[no-untyped-call]
-        summed += loss.detach()
-        if self.kind != "mse":
-            right += (predicted(self.kind, logits.detach()) == batch.labels).sum()
+        return loss.detach(), logits.detach()
 
     def _step(self, lr: float) -> None:
         """Unscale, clip, step, update, zero."""

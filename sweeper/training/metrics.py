@@ -22,7 +22,9 @@ class EpochMetrics:
         lr: learning rate of the epoch's last optimizer step.
         seconds: wall-clock seconds of training and validation together.
         sentences_per_second: training rows a second, validation left out.
-        peak_memory_mb: highest device memory (GPU) or resident set (CPU) so far, in MiB.
+        peak_memory_mb: highest resident memory of the process so far, trials before this one included, in MiB.
+        peak_rss_mb: the same of this trial alone, where the system can tell (see `PeakMemory`).
+        peak_gpu_mb: highest memory that this trial had allocated on its GPU, in MiB; None on a CPU.
     """
 
     epoch: int
@@ -34,7 +36,9 @@ class EpochMetrics:
     lr: float
     seconds: float
     sentences_per_second: float
-    peak_memory_mb: float | None = None
+    peak_memory_mb: float | None = None  # these three came one after the other: records on disk may lack them
+    peak_rss_mb: float | None = None
+    peak_gpu_mb: float | None = None
 
 
 def accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64]) -> float:

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-TIMES = ("seconds", "sentences_per_second", "peak_memory_mb")
-TIMED_METRICS = ("epoch_seconds", "sentences_per_second", "peak_memory_mb")
+TIMES = ("seconds", "sentences_per_second", "peak_memory_mb", "peak_rss_mb", "peak_gpu_mb")
+TIMED_METRICS = ("epoch_seconds", *TIMES[1:])
 TAGS = ("sweeper.state", "sweeper.overfit_epoch", "sweeper.winner")
 
 

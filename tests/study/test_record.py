@@ -63,6 +63,16 @@ def test_record_survives_writing_and_reading(tmp_path):
     assert TrialRecord.read(tmp_path) == one
 
 
+def test_records_from_before_memory_was_counted_for_each_trial_are_read(tmp_path):
+    one = record()
+    one.write(tmp_path)
+    plain = json.loads((tmp_path / RECORD).read_text())
+    for epoch in plain["curve"]:
+        del epoch["peak_rss_mb"], epoch["peak_gpu_mb"]
+    (tmp_path / RECORD).write_text(json.dumps(plain))
+    assert TrialRecord.read(tmp_path) == one
+
+
 def test_record_with_a_non_finite_epoch_survives(tmp_path):
     record(losses=(3.0, 2.0, math.nan), state="diverged").write(tmp_path)
     assert math.isnan(TrialRecord.read(tmp_path).curve[-1].val_loss)

@@ -52,6 +52,7 @@ def test_key_changes_with_data_model_and_precision():
     [
         ("train", "device", "cuda"),
         ("train", "keep_weights", "all"),
+        ("train", "cuda_graphs", True),
         ("data", "path", "b.csv"),
         ("study", "name", "grid"),
     ],

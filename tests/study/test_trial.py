@@ -16,7 +16,7 @@ from sweeper.study.task import LOCK, START, TrialTask, failed_record, task_from
 from sweeper.study.trial import run_trial
 from sweeper.training.checkpoint import sha256
 
-TIMES = ("seconds", "sentences_per_second", "peak_memory_mb")
+TIMES = ("seconds", "sentences_per_second", "peak_memory_mb", "peak_rss_mb", "peak_gpu_mb")
 
 
 class Killed(Exception):

@@ -1,12 +1,14 @@
 """The block-wise attention against attention computed sequence by sequence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.training import attention, boundaries
+from sweeper.training import attention, boundaries, flash
 from sweeper.training.attention import attend, kernel_for, padded_attention
 from sweeper.training.boundaries import find_boundaries
 
@@ -129,7 +131,7 @@ def test_the_variable_length_kernel_gets_real_tokens_only(monkeypatch):
         asked.append((starts.tolist(), starts.dtype, key_starts is starts, longest, key_longest, scale))
         return one_by_one(query, key, value, lengths)
 
-    monkeypatch.setattr(attention, "varlen_attn", kernel)
+    monkeypatch.setattr(flash, "varlen_attn", kernel)
     monkeypatch.setattr(attention, "kernel_for", lambda *_: "varlen")
     got = attend(*rows(16), find_boundaries(lengths, CPU), SCALE, 0.0, False)
 
@@ -138,12 +140,83 @@ def test_the_variable_length_kernel_gets_real_tokens_only(monkeypatch):
     assert not got[14:].any()
 
 
-def test_kernels_by_device_dtype_and_dropout(monkeypatch):
-    monkeypatch.setattr(attention, "varlen_attn", lambda *a, **k: None)
-    assert kernel_for("cpu", torch.bfloat16, 0.0) == "blocks"
-    assert kernel_for("cuda", torch.bfloat16, 0.0) == "varlen"
-    assert kernel_for("cuda", torch.bfloat16, 0.1) == "padded"
-    assert kernel_for("cuda", torch.float32, 0.0) == "padded"
-    assert kernel_for("mps", torch.float16, 0.0) == "padded"
-    monkeypatch.setattr(attention, "varlen_attn", None)
-    assert kernel_for("cuda", torch.bfloat16, 0.0) == "padded"
+def test_a_training_with_dropout_asks_the_kernel_that_knows_dropout(monkeypatch):
+    lengths, asked = np.array([1, 4, 9]), []
+
+    def kernel(query, key, value, cumulative, longest, dropout, scale):
+        asked.append((cumulative.tolist(), longest, dropout, scale))
+        return one_by_one(query, key, value, lengths)
+
+    monkeypatch.setattr(flash, "varlen_with_dropout", kernel)
+    monkeypatch.setattr(attention, "kernel_for", lambda *_: "varlen")
+    got = attend(*rows(16), find_boundaries(lengths, CPU), SCALE, 0.1, False)
+
+    assert asked == [([0, 1, 5, 14], 9, 0.1, SCALE)]
+    torch.testing.assert_close(got[:14], one_by_one(*(tensor[:14] for tensor in rows(16)), lengths))
+    assert not got[14:].any()
+
+
+def test_what_the_variable_length_kernel_reads_of_a_longer_row_changes_nothing_else(monkeypatch):
+    """The tail: whatever stands there, results are those without it, and it gets no gradient."""
+    lengths = np.array([2, 3])
+    monkeypatch.setattr(flash, "varlen_with_dropout", lambda q, k, v, *_: one_by_one(q, k, v, lengths))
+    monkeypatch.setattr(attention, "kernel_for", lambda *_: "varlen")
+    outcomes = []
+    for tail in (0.0, 1e4):
+        inputs = [torch.cat([t, torch.full((3, HEADS, SIZE), tail)]).requires_grad_() for t in rows(5)]
+        result = attend(*inputs, find_boundaries(lengths, CPU), SCALE, 0.1, False)
+        result.square().sum().backward()
+        outcomes.append([result, *(one.grad for one in inputs)])
+    for one, other in zip(*outcomes, strict=True):
+        assert torch.equal(one, other)
+        assert not one[5:].any()
+
+
+def test_a_row_without_a_padded_view_is_refused_by_all_other_kernels():
+    found = replace(find_boundaries(np.array([2, 3]), CPU), blocks=())
+    with pytest.raises(RuntimeError, match="variable-length"):
+        attend(*rows(5), found, SCALE, 0.0, False)
+
+
+def test_the_padded_bias_is_made_once_for_all_layers_and_for_each_dtype(monkeypatch):
+    monkeypatch.setattr(boundaries, "BLOCK_COST", 10**9)
+    found = find_boundaries(np.array([1, 3]), CPU)
+    bias = found.padded_bias(torch.bfloat16)
+
+    assert found.padded_bias(torch.bfloat16) is bias
+    assert (bias.dtype, bias.shape) == (torch.bfloat16, (2, 1, 3, 3))
+    assert (bias[0, 0] < 0).tolist() == [[False, True, True]] * 3
+    assert not bias[1].any()
+    assert found.padded_bias(torch.float32).dtype == torch.float32
+
+
+def test_kernels_by_device_dtype_size_and_dropout(monkeypatch):
+    cuda, half = torch.device("cuda"), torch.bfloat16
+    capability, dropout_serves = [(8, 0)], [True]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[0])
+    monkeypatch.setattr(flash, "varlen_attn", lambda *a, **k: None)
+    monkeypatch.setattr(flash, "dropout_serves", lambda *_: dropout_serves[0])
+
+    assert kernel_for(CPU, half, 64, 0.0) == "blocks"
+    assert kernel_for(cuda, half, 64, 0.0) == "varlen"
+    assert kernel_for(cuda, torch.float16, 64, 0.1) == "varlen"
+    assert kernel_for(cuda, torch.float32, 64, 0.0) == "padded"
+    assert kernel_for(cuda, half, 20, 0.0) == "padded"
+    assert kernel_for(cuda, half, 264, 0.0) == "padded"
+    assert kernel_for(torch.device("mps"), torch.float16, 64, 0.0) == "padded"
+
+    dropout_serves[0] = False
+    assert kernel_for(cuda, half, 64, 0.1) == "padded"
+    assert kernel_for(cuda, half, 64, 0.0) == "varlen"
+
+    monkeypatch.setattr(flash, "varlen_attn", None)
+    assert kernel_for(cuda, half, 64, 0.0) == "padded"
+
+
+def test_a_gpu_before_ampere_pads(monkeypatch):
+    """A T4 has half precision but none of these kernels: they would fail at its first validation."""
+    monkeypatch.setattr(flash, "varlen_attn", lambda *a, **k: None)
+    monkeypatch.setattr(flash, "dropout_serves", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert kernel_for(torch.device("cuda"), torch.float16, 64, 0.0) == "padded"
+    assert kernel_for(torch.device("cuda"), torch.float16, 64, 0.1) == "padded"

@@ -3,7 +3,14 @@ import torch
 
 from sweeper.errors import UserError
 from sweeper.training import compute
-from sweeper.training.compute import autocast, peak_memory_mb, resolve_device, resolve_precision, token_multiple
+from sweeper.training.compute import (
+    BUCKET,
+    autocast,
+    out_of_memory,
+    resolve_device,
+    resolve_precision,
+    token_multiple,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -56,5 +63,29 @@ def test_rows_are_rounded_where_kernels_are_made_for_each_shape():
     assert token_multiple("float32", CPU) == 1
 
 
-def test_peak_memory_is_that_of_a_process_with_torch():
-    assert 50 < peak_memory_mb(CPU) < 100_000
+def test_a_gpu_fills_rows_up_and_replayed_steps_come_in_buckets():
+    assert token_multiple("bf16", CUDA) == 64
+    assert token_multiple("float32", CUDA) == 1
+    assert token_multiple("bf16", CUDA, replayed=True) == BUCKET
+    assert token_multiple("bf16", CPU, replayed=True) == token_multiple("bf16", CPU)
+
+
+def test_autocast_without_a_cache_keeps_no_weight():
+    assert torch.is_autocast_cache_enabled()
+    with autocast("bf16", CPU, cache=False):
+        assert not torch.is_autocast_cache_enabled()
+    assert torch.is_autocast_cache_enabled()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_of_memory_are_told_from_others(error, is_one):
+    assert out_of_memory(error) == is_one

@@ -81,3 +81,76 @@ def test_no_gradient_is_left_and_the_model_trains_afterwards(make_classifier, ma
     model(input_ids=torch.ones(1, 3, dtype=torch.long)).logits.sum().backward()
 
     assert model.classifier.weight.grad is not None
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """A device on which more than 8 tokens at a time do not fit; gives the sizes of the batches that did."""
+    fitted = []
+    real = evaluation.Forward.__call__
+
+    def forward(self, batch):
+        if batch.input_ids.numel() > 8 and len(batch.picked) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        fitted.append(len(batch.picked))
+        return real(self, batch)
+
+    monkeypatch.setattr(evaluation.Forward, "__call__", forward)
+    return fitted
+
+
+@pytest.mark.parametrize("batching", ["packed", "longest", "max_length"])
+def test_batches_that_do_not_fit_into_memory_are_halved(make_classifier, make_table, little_memory, batching):
+    model, table = make_classifier("bert"), make_table(LENGTHS)
+    split = Split(np.array([6, 0, 3, 1, 7, 2]), np.array([0, 1, 2, 0, 1, 2]))
+
+    result = evaluate(model, table, split, loss="auto", precision="float32", batching=batching, device=CPU)
+
+    logits = one_by_one(model, table, split.rows)
+    np.testing.assert_allclose(result.probabilities, logits.softmax(-1), atol=1e-5)
+    assert result.loss == pytest.approx(F.cross_entropy(logits, torch.from_numpy(split.labels)).item(), abs=1e-5)
+    assert sum(little_memory) == 6
+    assert len(little_memory) > 1
+
+
+def test_a_single_row_that_does_not_fit_ends_it(make_classifier, make_table, monkeypatch):
+    def full(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(evaluation.Forward, "__call__", full)
+    split = Split(np.arange(8), np.arange(8) % 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(
+            make_classifier(), make_table(LENGTHS), split, loss="auto", precision="float32", batching="packed",
+            device=CPU,
+        )  # fmt: skip
+
+
+def test_another_error_is_not_tried_again(make_classifier, make_table, monkeypatch):
+    tried = []
+
+    def wrong(self, batch):
+        tried.append(len(batch.picked))
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(evaluation.Forward, "__call__", wrong)
+    split = Split(np.arange(8), np.arange(8) % 3)
+    with pytest.raises(RuntimeError, match="mat1"):
+        evaluate(
+            make_classifier(), make_table(LENGTHS), split, loss="auto", precision="float32", batching="packed",
+            device=CPU,
+        )  # fmt: skip
+    assert tried == [8]
+
+
+def test_what_did_not_fit_is_given_back_before_it_is_tried_again(
+    make_classifier, make_table, little_memory, monkeypatch
+):
+    released = []
+    monkeypatch.setattr(evaluation, "release_memory", released.append)
+    split = Split(np.arange(8), np.arange(8) % 3)
+    evaluate(
+        make_classifier(), make_table(LENGTHS), split, loss="auto", precision="float32", batching="packed", device=CPU
+    )
+    assert released
+    assert set(released) == {CPU}

@@ -20,7 +20,8 @@ def training(make_classifier, learnable, settings=SETTINGS, family="bert", **key
 
 
 def without_clock(curve):
-    return [replace(epoch, seconds=0.0, sentences_per_second=0.0, peak_memory_mb=None) for epoch in curve]
+    measured = {"seconds": 0.0, "sentences_per_second": 0.0, "peak_memory_mb": None, "peak_rss_mb": None}
+    return [replace(epoch, **measured) for epoch in curve]
 
 
 def weight_bytes(run: Training) -> bytes:
@@ -256,3 +257,10 @@ def test_nothing_is_fetched_from_the_device_between_steps(make_classifier, learn
 
     assert set(fetched) <= {"numpy"}  # the order of the epoch, which is made on the host
     assert len(fetched) <= 1
+
+
+def test_an_epoch_says_what_the_trial_took_and_what_the_process_did(make_classifier, learnable):
+    (epoch,) = fit(training(make_classifier, learnable, replace(SETTINGS, epochs=1)))
+
+    assert 50 < epoch.peak_rss_mb <= epoch.peak_memory_mb < 100_000
+    assert epoch.peak_gpu_mb is None
