@@ -55,7 +55,7 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         experiment: its name; None takes the one with the newest trial.
 
     Raises:
-        UserError: there is no such experiment, or no complete trial.
+        UserError: there is no such experiment, no complete trial, or a record that cannot be read.
     """
     paths = sorted(runs.glob(f"*/trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
     names = list(dict.fromkeys(path.parts[-4] for path in reversed(paths)))
@@ -69,13 +69,20 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
             f"--experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. "
             f"Train it first: python -m sweeper experiment={name} study=lr,batch"
         )
-    records = [TrialRecord.read(path.parent) for path in paths if path.parts[-4] == name]
+    records = [_record(path) for path in paths if path.parts[-4] == name]
     same = rank(record for record in records if record.data == records[-1].data)
     if not same[0].is_candidate:
         reasons = sorted({f"{record.name} {record.state}: {record.reason}" for record in same})
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
     others = () if experiment else tuple(sorted(set(names) - {name}))
     return Choice(name, runs, tuple(same), len(records) - len(same), others)
+
+
+def _record(path: Path) -> TrialRecord:
+    try:
+        return TrialRecord.read(path.parent)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
 
 
 class Winner:
