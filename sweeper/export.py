@@ -125,7 +125,7 @@ def _write(folder: Path, trained: Trained, corpus: Corpus, files: Mapping[str, s
     with quiet():
         trained.classifier.save_pretrained(folder)
     tokenizer = load_tokenizer(trained.model)
-    tokenizer.model_max_length = int(corpus.card["settings"]["max_length"])
+    tokenizer.model_max_length = int(corpus.card["tokens"]["max_length"])  # what the encoder takes
     tokenizer.save_pretrained(folder)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -52,7 +52,7 @@ class Classifier:
             raise UserError(
                 f"{folder}: no model folder (no config.json). Freeze one with `python -m sweeper.best --export`."
             )
-        from sweeper.data.tokens import load_tokenizer
+        from sweeper.data.tokens import load_tokenizer, positions
         from sweeper.restore import labels_of, load_frozen
         from sweeper.training.compute import resolve_device, resolve_precision
 
@@ -67,8 +67,7 @@ class Classifier:
             )
         self.names = labels_of(self.model)
         self.is_regression = len(self.names) == 1
-        room = config.max_position_embeddings - (2 if "roberta" in config.model_type else 0)
-        self.max_length = int(min(self.tokenizer.model_max_length, room))
+        self.max_length = int(min(self.tokenizer.model_max_length, positions(config.to_dict())))
 
     def score(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """(texts, classes) probabilities, or (texts, 1) values of a regression."""

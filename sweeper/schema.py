@@ -238,3 +238,9 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"train.loss: got {train.loss}, takes auto or mse where data.task is regression"
     if data.task == "classification" and train.loss == "mse":
         yield "train.loss: got mse, takes auto, cross_entropy or bce where data.task is classification"
+    if data.task == "regression" and train.early_stop.monitor == "val_accuracy":
+        yield "train.early_stop.monitor: got val_accuracy, takes val_loss or null where data.task is regression"
+    if data.task == "regression" and split.stratify:
+        yield "data.split.stratify: got true, takes false where data.task is regression: a number has no classes"
+    if split.stratify and split.group is not None:
+        yield f"data.split.stratify: got true beside data.split.group={split.group}, takes false: only one can hold"

@@ -1,6 +1,8 @@
 """A tiny encoder and a tiny corpus, made in process, for every test that needs a whole trial."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -38,3 +40,33 @@ def tiny_table(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("table") / "rows.csv"
     path.write_text("\n".join(rows), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def refusing_proxy(monkeypatch, tmp_path):
+    """The hub behind a proxy that answers 403, with nothing in the hub's cache: what a company's network does."""
+    import datasets
+    import huggingface_hub.constants as hub
+    from huggingface_hub.utils import close_session
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_CONNECT(self):
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    close_session()  # the next one reads the proxies
+    yield
+    close_session()
+    server.shutdown()
+    server.server_close()

@@ -119,6 +119,15 @@ def test_no_sentence_of_the_data_is_in_the_export(runs, tiny_table):
         assert not [sentence for sentence in sentences if sentence in text]
 
 
+def test_no_folder_of_this_machine_is_in_the_export(runs, swept, tiny_encoder, tiny_table):
+    call(runs, "--export")
+    files = [path for path in (runs.parent / "exports/mine").iterdir() if path.suffix in (".json", ".md", ".yaml")]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    assert len(texts) > 4
+    for folder in (tiny_encoder.parent, tiny_table.parent, swept.parent):
+        assert not [text for text in texts if str(folder) in text]
+
+
 def test_exporting_onto_something_is_refused_before_the_test_split_is_read(runs, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_text("mine")
@@ -156,6 +165,14 @@ def test_without_a_complete_trial_there_is_no_winner_and_the_reasons_are_told(ru
         replace(record, state="diverged", reason="loss is not finite in epoch 1").write(path.parent)
     with pytest.raises(UserError, match=r"no trial is complete.*not finite"):
         call(runs)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"curve": []}'])
+def test_a_record_that_cannot_be_read_is_told_with_the_way_out(content, runs):
+    damaged = next((runs / "mine/trials").glob("*/record.json"))
+    damaged.write_text(content)
+    with pytest.raises(UserError, match=rf"{damaged.parent.name}.*Remove its folder and sweep again"):
+        call(runs, "--json")
 
 
 def test_data_that_changed_since_the_sweep_is_noticed(runs, monkeypatch):

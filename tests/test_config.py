@@ -90,6 +90,9 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["data.task=regression", "train.loss=bce"], "train.loss", "got bce", "auto or mse"),
         (["train.loss=mse"], "train.loss", "got mse", "cross_entropy"),
         (["overfitting.patience=0"], "overfitting.patience", "got 0", "1 or more"),
+        (["study=single", "data.task=regression"], "train.early_stop.monitor", "got val_accuracy", "val_loss or null"),
+        (["data.split.stratify=true", "data.split.group=dialogue"], "data.split.stratify", "group=dialogue", "false"),
+        (["data.split.stratify=true", "data.task=regression"], "data.split.stratify", "got true", "takes false"),
         (["experiment=korhate"], "experiment", "got korhate", "kor_sarcasm"),
         (["study=lrr"], "study", "got lrr", "batch, grid, lr, single; did you mean lr?"),
         (["data=csv"], "data", "got csv", "folder, hub, table, workbook"),
@@ -125,6 +128,11 @@ def test_a_slip_is_refused_with_key_value_and_what_it_takes(
 )
 def test_a_slip_of_syntax_is_answered_with_what_was_meant(text: str, meant: str) -> None:
     assert f"did you mean {meant}" in refusal(text)
+
+
+@pytest.mark.parametrize("given", [("train.early_stop.monitor=val_loss", "study=single"), ("study=lr",)])
+def test_a_regression_may_stop_early_by_its_loss(given: tuple[str, ...]) -> None:
+    assert compose(["data.task=regression", *given]).train.early_stop.monitor in ("val_loss", None)
 
 
 def test_several_wrong_values_are_told_at_once() -> None:

@@ -92,6 +92,15 @@ def test_the_tokenizer_cuts_at_the_length_of_the_training(tiny_encoder, corpora,
     assert load_tokenizer(str(tmp_path / "out")).model_max_length == 12
 
 
+def test_an_encoder_that_takes_fewer_tokens_than_asked_for_cuts_where_it_ends(tiny_encoder, tmp_path):
+    rows = [f"{'정말 좋은 ' * 30}{i},{LABELS[3][i % 3]}" for i in range(80)]  # 62 tokens, the encoder has 32 positions
+    (tmp_path / "rows.csv").write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    settings = DataSettings.of({"path": str(tmp_path / "rows.csv"), "max_length": 64})
+    corpus = load_corpus(settings, str(tiny_encoder), tmp_path / "cache")
+    freeze(tmp_path / "out", trained(tmp_path, tiny_encoder, corpus, 3), corpus, predictions=None, files={})
+    assert load_tokenizer(str(tmp_path / "out")).model_max_length == 32
+
+
 def test_no_path_of_this_machine_is_in_the_folder(tiny_encoder, corpora, tmp_path):
     corpus = corpora(3)
     freeze(tmp_path / "out", trained(tmp_path, tiny_encoder, corpus, 3), corpus, predictions=None, files={})

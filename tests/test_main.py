@@ -113,7 +113,7 @@ def test_the_same_command_again_trains_nothing(swept, tiny_encoder, tiny_table):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_the_winner_is_frozen_as_a_folder_that_a_pipeline_loads(swept, tiny_table):
+def test_the_winner_is_frozen_as_a_folder_that_a_pipeline_loads(swept, tiny_encoder, tiny_table):
     from transformers import pipeline
 
     folder = swept[0]
@@ -126,6 +126,8 @@ def test_the_winner_is_frozen_as_a_folder_that_a_pipeline_loads(swept, tiny_tabl
     answer = pipeline("text-classification", str(folder / "frozen"))("기쁜")
     assert answer[0]["label"] in {"기쁨", "슬픔", "보통"}
     assert command("sweeper.best", "--export", "frozen", cwd=folder).returncode == 0  # again: it is there already
+    for given in (tiny_encoder, tiny_table):  # the frozen configuration knows their names, not where they lay
+        (folder / given.name).symlink_to(given)
     retrained = command("sweeper", "--config", "frozen/config.yaml", cwd=folder)
     assert "taken over" in retrained.stdout, retrained.stderr
     predicted = command("sweeper.predict", "frozen", "--text", "기쁜", "--top-k", "1", cwd=folder)

@@ -103,7 +103,7 @@ def load_corpus(
     rows_key = key("rows", sources.fingerprint(settings), content)
     decided = {name: plain[name] for name in ("duplicates", "conflicts", "overlap", "max_length", "split", "rows")}
     fingerprint = key("corpus", rows_key, decided)
-    tokenizer = tokenizer_fingerprint(model)
+    tokenizer = tokenizer_fingerprint(model, settings.max_length)
     folder = cache / f"corpus-{key(fingerprint, tokenizer)}"
     if not _whole(folder):
         store = RowStore(built(cache / f"rows-{rows_key}", lambda aside: write_rows(aside, settings, report)))

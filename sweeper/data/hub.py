@@ -54,13 +54,14 @@ def read_hub(split: str, settings: DataSettings) -> Iterator[Chunk]:
 
 def _load(settings: DataSettings, split: str | None) -> Any:
     import datasets
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # a refusing proxy is its error, no OSError
 
     named = f"data.path={settings.path}"
     try:
         return datasets.load_dataset(settings.path, settings.config, split=split, revision=settings.revision)
     except FileNotFoundError as error:
         raise UserError(f"{named}: the hub has no such data set ({_short(error)}). {WAY_OUT}") from None
-    except (OSError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         raise UserError(f"{named}: the hub cannot be reached ({_short(error)}). {WAY_OUT}") from None
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{named} data.config={settings.config}, split {split}: {_short(error)}. {WAY_OUT}") from None

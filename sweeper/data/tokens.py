@@ -8,7 +8,7 @@ first; a tokenizer that changes on the hub is seen when that cache is emptied.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,8 @@ FILES = (
 CONFIG = "config.json"
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 BATCH = 2048
+ENDLESS = 2**31 - 1  # tokens that an encoder takes which states no limit
+FROM_PADDING = ("camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "mpnet", "xmod")
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,26 @@ def tokenizer_folder(model: str) -> Path:
     return _snapshot(model)
 
 
-def tokenizer_fingerprint(model: str) -> str:
-    """A hash of the files that make the tokenizer; imports no transformers."""
+def positions(config: Mapping[str, Any]) -> int:
+    """Tokens of a text that an encoder has positions for, by its `config.json`; `ENDLESS` where it states no limit.
+
+    RoBERTa and its like count positions from `pad_token_id + 1`, so that many are never a token's.
+    """
+    stated, family = config.get("max_position_embeddings"), str(config.get("model_type"))
+    if not isinstance(stated, int) or stated < 1 or config.get("position_biased_input") is False:  # DeBERTa: relative
+        return ENDLESS
+    if "roberta" not in family and family not in FROM_PADDING:
+        return stated
+    pad = config.get("pad_token_id")
+    return stated - (1 if pad is None else int(pad)) - 1
+
+
+def tokenizer_fingerprint(model: str, max_length: int = 0) -> str:
+    """A hash of the files that make the tokenizer; imports no transformers.
+
+    Args:
+        max_length: tokens a text may have; an encoder with fewer positions cuts elsewhere and gets its own hash.
+    """
     folder = tokenizer_folder(model)
     state = xxhash.xxh3_128()
     for file in _files(folder, model):
@@ -119,6 +139,8 @@ def tokenizer_fingerprint(model: str) -> str:
     if (folder / CONFIG).is_file():  # decides the tokenizer's class where its own files do not
         config = read_json(folder / CONFIG)
         state.update(json.dumps([config.get("model_type"), config.get("tokenizer_class")]).encode())
+        if (room := positions(config)) < max_length:
+            state.update(f"{room} positions".encode())
     return state.hexdigest()
 
 
@@ -148,7 +170,7 @@ def write_tokens(
         UserError: the tokenizer cannot be loaded, or `max_length` leaves no room for a text.
     """
     tokenizer = load_tokenizer(model)
-    max_length = _fitting_length(tokenizer, max_length)
+    max_length = _fitting_length(tokenizer, tokenizer_folder(model) / CONFIG, max_length)
     lengths: list[NDArray[np.int64]] = []
     full: list[NDArray[np.int32]] = []
     with (folder / "ids.i32").open("wb") as file:
@@ -219,15 +241,17 @@ def _full_lengths(
     return full
 
 
-def _fitting_length(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> int:
+def _fitting_length(tokenizer: "PreTrainedTokenizerBase", config: Path, max_length: int) -> int:
     special = tokenizer.num_special_tokens_to_add()
     if max_length <= special:
         raise UserError(f"data.max_length: got {max_length}; the tokenizer adds {special} special tokens to every text")
-    return int(min(max_length, tokenizer.model_max_length))
+    room = positions(read_json(config)) if config.is_file() else ENDLESS  # many a tokenizer states no limit
+    return int(min(max_length, tokenizer.model_max_length, room))
 
 
 def _snapshot(model: str) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # a refusing proxy is its error, no OSError
 
     patterns = [*FILES, CONFIG]
     try:
@@ -238,7 +262,7 @@ def _snapshot(model: str) -> Path:
         pass  # not in the local hub cache
     try:
         return Path(snapshot_download(model, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, httpx.HTTPError) as error:
         raise UserError(
             f"model={model}: there is no such folder here, and the hub could not give it ({_short(error)}). "
             "Check the name and the connection, or download the model elsewhere and set model=FOLDER; "

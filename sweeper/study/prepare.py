@@ -126,10 +126,10 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     runs, name, study = Path(config["paths"]["runs"]), config["name"], config["study"]
     check_writable(runs)
     remove_damaged(runs, name, report)
+    device = resolve_device(config["train"]["device"])  # before the data, which may take minutes to read
+    precision = resolve_precision(config["train"]["precision"], device)
     corpus = load_corpus(DataSettings.of(config["data"]), config["model"], runs / "cache", report)
     report(short_card(corpus.card))
-    device = resolve_device(config["train"]["device"])
-    precision = resolve_precision(config["train"]["precision"], device)
     model = model_fingerprint(assets.encoder(config["model"]))
 
     def whole(point_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,12 +174,18 @@ def winning_rate(runs: Path, name: str, study: str) -> float:
     """The learning rate that won the lr study of the same experiment and configuration.
 
     Raises:
-        UserError: there is none yet.
+        UserError: there is none yet, or none of its trials can win.
     """
     folders = [trials_folder(runs, name) / key for key in read_studies(runs, name).get(study, [])]
     records = rank(TrialRecord.read(folder) for folder in folders if (folder / RECORD).exists())
     if records and records[0].is_candidate:
         return float(records[0].varied["lr"])
+    if records:
+        ends = "; ".join(f"{record.name} {record.state}: {record.reason or 'no final score'}" for record in records)
+        raise UserError(
+            f"study=batch: no trial of the lr study of {name} with the same settings is complete, so no learning rate "
+            f"won ({ends}). Try other rates (study=lr study.lr=[...]), or give the rate yourself (optimizer.lr=2e-5)."
+        )
     raise UserError(
         f"study=batch: needs the learning rate that won the lr study of {name} with the same settings, and there is "
         "none yet. Run both (study=lr,batch), or give the rate yourself (optimizer.lr=2e-5)."

@@ -86,6 +86,9 @@ def model_fingerprint(model: str) -> str:
 
     Args:
         model: a folder, or a hub id whose files are cached or can be reached.
+
+    Raises:
+        UserError: the hub cannot be reached.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -94,8 +97,18 @@ def model_fingerprint(model: str) -> str:
             if path.suffix in (".safetensors", ".bin") or path.name == "config.json":
                 with path.open("rb") as file:
                     hashed.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-        return hashed.hexdigest()[:16]
+        about = folder / "config.json"
+        names = json.loads(about.read_text(encoding="utf-8")).get("architectures") if about.is_file() else None
+        return hashed.hexdigest()[:16] + _head(names)
     from transformers import AutoConfig
 
-    commit = getattr(AutoConfig.from_pretrained(model, trust_remote_code=False), "_commit_hash", None)
-    return f"{model}@{commit}"
+    from sweeper.training.classifier import explained
+
+    with explained(model, model):
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    return f"{model}@{getattr(config, '_commit_hash', None)}{_head(config.architectures)}"
+
+
+def _head(architectures: Sequence[str] | None) -> str:
+    """A mark for fine-tuned classifiers: once their own head was trained on, so those trials are others' (SCHEMA 1)."""
+    return "+fresh-head" if any(name.endswith("ForSequenceClassification") for name in architectures or ()) else ""

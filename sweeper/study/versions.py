@@ -21,10 +21,14 @@ def versions() -> dict[str, str]:
     return found | ({"git.commit": commit} if commit else {})
 
 
-def _git_commit() -> str | None:
-    """The commit of the checkout the code runs from, marked where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+def _git_commit(code: Path = Path(__file__)) -> str | None:
+    """The commit of the checkout the code runs from, marked where files differ from it.
+
+    A wheel in a `.venv` inside somebody's repository is no part of it: only a tracked file has a commit.
+    """
+    git = ["git", "-C", str(code.parent)]
     try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", code.name], capture_output=True, timeout=5, check=True)
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
         changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.SubprocessError):

@@ -8,8 +8,11 @@ seeds give equal models. Nothing is printed: what a fresh head misses from its c
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever of its versions the hub's library uses
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
@@ -56,27 +59,50 @@ def load_classifier(
         seed: of the head's weights.
 
     Raises:
-        UserError: no such folder, hub not reachable, or an architecture without a classification head.
+        UserError: no such folder, hub not reachable, weights that cannot be used, or an architecture without a
+            classification head.
     """
     kind = resolve_loss(loss, len(label_names))
     source = assets.encoder(model)
-    with quiet(), _explained(model, source), torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with quiet(), explained(model, source), torch.random.fork_rng([]):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         _set_labels(config, label_names, kind)
         _set_dropout(config, dropout)
-        classifier: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            source, config=config, dtype=torch.float32, trust_remote_code=False, weights_only=True
-        )
+        classifier = _with_fresh_head(model, source, config, seed)
     if freeze_encoder:
         for parameter in classifier.base_model.parameters():
             parameter.requires_grad_(False)
     return classifier
 
 
+def _with_fresh_head(model: str, source: str, config: PreTrainedConfig, seed: int) -> PreTrainedModel:
+    """The encoder's weights under a head drawn from the seed, also where a fine-tuned classifier brings its own."""
+    torch.manual_seed(seed)
+    classifier: PreTrainedModel
+    classifier, found = AutoModelForSequenceClassification.from_pretrained(
+        source, config=config, dtype=torch.float32, trust_remote_code=False, weights_only=True,
+        ignore_mismatched_sizes=True, output_loading_info=True,
+    )  # fmt: skip
+    encoder = f"{classifier.base_model_prefix}."
+    misfits = {name for name, *_ in found["mismatched_keys"]}
+    if odd := sorted(name for name in misfits if name.startswith(encoder)):
+        raise UserError(f"model={model}: its weights do not fit its config.json: {', '.join(odd[:3])} differ in size")
+    head = {name for name, _ in classifier.named_parameters() if not name.startswith(encoder)}
+    if classifier.base_model is classifier or head <= {*found["missing_keys"], *misfits}:
+        return classifier
+    # an old head, or a layer of one, was taken over: the same encoder once more, as if it had come without
+    torch.manual_seed(seed)
+    weights = {name: tensor for name, tensor in classifier.state_dict().items() if name.startswith(encoder)}
+    fresh: PreTrainedModel = type(classifier).from_pretrained(
+        None, config=config, state_dict=weights, dtype=torch.float32
+    )
+    return fresh
+
+
 def _set_labels(config: PreTrainedConfig, label_names: Sequence[str], kind: str) -> None:
     if kind == "mse":
-        config.num_labels, config.problem_type = 1, "regression"
+        config.id2label, config.label2id = {0: "LABEL_0"}, {"LABEL_0": 0}  # not a fine-tuned classifier's
+        config.problem_type = "regression"
         return
     outputs = label_names[1:] if kind == "bce" else label_names
     config.id2label = dict(enumerate(outputs))
@@ -109,18 +135,30 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(model: str, source: str) -> Iterator[None]:
-    """transformers' errors as what the user can do about them."""
+def explained(model: str, source: str) -> Iterator[None]:
+    """transformers' errors as what the user can do about them.
+
+    Args:
+        model: as the user named it.
+        source: the folder or hub id behind it.
+    """
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (
+        *(OSError, ValueError, KeyError, ImportError),
+        *(httpx.HTTPError, SafetensorError, UnpicklingError),  # a refusing proxy, damaged weights, a pickle's code
+    ) as error:
         raise UserError(_explanation(model, source, error)) from error
 
 
 def _explanation(model: str, source: str, error: Exception) -> str:
     found = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    here = Path(source).is_dir()
-    if here and (isinstance(error, OSError) or not (Path(source) / "config.json").is_file()):
+    here, is_absent = Path(source).is_dir(), isinstance(error, OSError | httpx.HTTPError)
+    if isinstance(error, UnpicklingError | SafetensorError):
+        is_pickle = isinstance(error, UnpicklingError)
+        why = "damaged, or a pickle of more than tensors, which is never run" if is_pickle else found
+        return f"model={model}: its weights cannot be read ({why}); save them anew as model.safetensors"
+    if here and (is_absent or not (Path(source) / "config.json").is_file()):
         return (
             f"model={model}: the folder has no encoder in it ({found}); it needs config.json and "
             "model.safetensors, as `save_pretrained` or a hub download writes them"
@@ -129,7 +167,7 @@ def _explanation(model: str, source: str, error: Exception) -> str:
         return (
             f"model={model}: it needs code of its own, which is never run here; use an encoder that transformers knows"
         )
-    if here or not isinstance(error, OSError):
+    if here or not is_absent:
         return (
             f"model={model}: this architecture has no sequence-classification head in transformers ({found}); "
             "use an encoder such as BERT, RoBERTa, ELECTRA, DistilBERT or ALBERT"

@@ -6,6 +6,7 @@ can be published where the data cannot.
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ WINNER, CARD, CONFIG = "winner.json", "README.md", "config.yaml"
 FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1")
 TEST_FIGURES = ("rows", "loss", "accuracy", "macro_precision", "macro_recall", "macro_f1", "mse", "mae", "r2")
 SETTINGS = ("head", "optimizer", "schedule", "train", "overfitting")
+PLACES = ("path", "train", "validation", "test")  # keys of `data` that may hold a path
 MOST_CLASSES = 60  # of the per-class table
 
 
@@ -47,7 +49,7 @@ def summary(winner: TrialRecord, report: Mapping[str, Any] | None) -> dict[str, 
     return {
         "experiment": winner.config["name"],
         "key": winner.key,
-        "model": winner.config["model"],
+        "model": _portable_model(winner),
         "lr": lr_of(winner),
         "batch_size": batch_of(winner),
         "settings": {section: winner.config[section] for section in SETTINGS},
@@ -69,14 +71,40 @@ def figures(epoch: EpochMetrics) -> dict[str, float | None]:
 
 
 def frozen_config(winner: TrialRecord) -> str:
-    """The winner's whole configuration as YAML; where results go and who is told of them is left open."""
+    """The winner's whole configuration as YAML; where results go and who is told of them is left open.
+
+    An export is handed on, so folders of this machine stay out: of an absolute path the name is kept, to be
+    found from where the training is started, or to be replaced.
+    """
     import yaml
 
     config = json.loads(json.dumps(winner.config))
     config["storage"] = None
     config["tracking"] = {"name": "mlflow", "uri": None}
-    text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
-    return f"# Trains this model again: python -m sweeper --config {CONFIG}\n{text}"
+    config["paths"] = {"runs": "runs", "exports": "exports"}
+    config["model"] = _portable_model(winner)
+    config["data"] |= (places := _portable_places(config["data"]))
+    moved = [*places.values(), *([config["model"]] if config["model"] != winner.config["model"] else ())]
+    lines = [f"# Trains this model again: python -m sweeper --config {CONFIG}"]
+    if moved:
+        lines.append("# Looked for in the folder that this is run from; elsewhere, write the path below:")
+        lines += [f"#   {place}" for place in moved]
+    return "\n".join([*lines, yaml.safe_dump(config, allow_unicode=True, sort_keys=False)])
+
+
+def _portable_model(winner: TrialRecord) -> str:
+    """The encoder as another machine can name it; `./` keeps a folder's name from being taken for a hub id."""
+    model = str(winner.config["model"])
+    return f"./{Path(model).name}" if Path(model).is_absolute() else model
+
+
+def _portable_places(data: Mapping[str, Any]) -> dict[str, str]:
+    """The data's absolute paths, relative to the folder that all of them share."""
+    places = {key: Path(data[key]) for key in PLACES if data.get(key) and Path(data[key]).is_absolute()}
+    if not places:
+        return {}
+    shared = os.path.commonpath([path.parent for path in places.values()])
+    return {key: f"./{path.relative_to(shared)}" for key, path in places.items()}
 
 
 def model_card(
@@ -109,7 +137,8 @@ def model_card(
 
 def _front(winner: TrialRecord) -> str:
     model = str(winner.config["model"])
-    base = f"base_model: {model}\n" if model.count("/") == 1 and not Path(model).exists() else ""
+    is_folder = Path(model).is_absolute() or Path(model).exists()
+    base = f"base_model: {model}\n" if model.count("/") == 1 and not is_folder else ""
     return f"---\nlibrary_name: transformers\npipeline_tag: text-classification\ntags: [sweeper]\n{base}---"
 
 
@@ -122,7 +151,7 @@ def _what(winner: TrialRecord, card: Mapping[str, Any]) -> str:
 def _base(winner: TrialRecord) -> str:
     """The encoder's name; of a local folder only its last part."""
     model = str(winner.config["model"])
-    return Path(model).name if Path(model).exists() else model
+    return Path(model).name if Path(model).is_absolute() or Path(model).exists() else model
 
 
 def _use(card: Mapping[str, Any]) -> str:
@@ -130,7 +159,7 @@ def _use(card: Mapping[str, Any]) -> str:
         "```python\nfrom transformers import pipeline\n\n"
         'classify = pipeline("text-classification", "path/to/this/folder")\n'
         'classify(["a sentence", "another"], truncation=True)\n```\n\n'
-        f"Texts are cut at {card['settings']['max_length']} tokens (`truncation=True`), as in training. In bulk: "
+        f"Texts are cut at {card['tokens']['max_length']} tokens (`truncation=True`), as in training. In bulk: "
         "`python -m sweeper.predict path/to/this/folder sentences.csv --top-k 3`."
     )
 

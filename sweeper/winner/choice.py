@@ -61,7 +61,7 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         experiment: its name; None takes the one swept last.
 
     Raises:
-        UserError: there is no such experiment, or no complete trial.
+        UserError: there is no such experiment, no complete trial, or a record that cannot be read.
     """
     paths = sorted(runs.glob(f"*/trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
     names = experiments(runs)
@@ -75,7 +75,7 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
             f"--experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. "
             f"Train it first: python -m sweeper experiment={name} study=lr,batch"
         )
-    records = [TrialRecord.read(path.parent) for path in paths if path.parts[-4] == name]
+    records = [_record(path) for path in paths if path.parts[-4] == name]
     data = data_in_use(runs / name, records)
     same = rank(record for record in records if record.data == data)
     if not same[0].is_candidate:
@@ -83,6 +83,13 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
     others = () if experiment else tuple(sorted(set(names) - {name}))
     return Choice(name, runs, tuple(same), len(records) - len(same), others)
+
+
+def _record(path: Path) -> TrialRecord:
+    try:
+        return TrialRecord.read(path.parent)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
 
 
 class Winner:

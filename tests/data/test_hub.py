@@ -79,6 +79,11 @@ def test_what_the_hub_does_not_give_is_told_with_the_way_out(loads, read_rows, e
         read_rows(source="hub", path="x/y", train="train")
 
 
+def test_a_proxy_that_refuses_is_told_like_an_unreachable_hub(refusing_proxy, read_rows):
+    with pytest.raises(UserError, match=r"data\.path=owner/name: the hub cannot be reached .*data\.source=table"):
+        read_rows(source="hub", path="owner/name", train="train")
+
+
 def test_an_unknown_column_lists_those_there(loads, read_rows):
     loads(datasets.DatasetDict(train=reviews([0])))
     with pytest.raises(UserError, match=r"x/y\[train\]: there is no column 'stars'.*'label', 'text'"):

@@ -6,7 +6,14 @@ import pytest
 
 from sweeper.assets import encoder
 from sweeper.data import tokens
-from sweeper.data.tokens import TokenTable, load_tokenizer, tokenise, tokenizer_fingerprint, write_tokens
+from sweeper.data.tokens import (
+    TokenTable,
+    load_tokenizer,
+    positions,
+    tokenise,
+    tokenizer_fingerprint,
+    write_tokens,
+)
 from sweeper.errors import UserError
 
 TEXTS = ["정말 좋은 영화 이다", "아주", "아주 " * 50, "모르는말"]
@@ -72,6 +79,37 @@ def test_texts_are_cut_at_what_the_encoder_takes_where_that_is_less(tmp_path, ti
     assert json.loads((tmp_path / "meta.json").read_text())["max_length"] == 32
 
 
+def test_positions_are_the_limit_where_the_tokenizer_states_none(tmp_path, tiny_encoder):
+    encoder_folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    settings = json.loads((encoder_folder / "tokenizer_config.json").read_text())
+    settings.pop("model_max_length")
+    (encoder_folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert load_tokenizer(str(encoder_folder)).model_max_length > 64
+    write_tokens(tmp_path, [["좋은 영화 " * 40]], str(encoder_folder), 64, print)
+    assert TokenTable.open(tmp_path).lengths.tolist() == [32]
+
+
+@pytest.mark.parametrize(
+    ("config", "room"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 0}, 513),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512, "position_biased_input": False}, tokens.ENDLESS),
+        ({"model_type": "xlnet"}, tokens.ENDLESS),
+        ({"model_type": "t5", "max_position_embeddings": -1}, tokens.ENDLESS),
+    ],
+)
+def test_positions_of_an_encoder(config, room):
+    assert positions(config) == room
+
+
+def test_encoders_that_cut_elsewhere_share_no_table(tmp_path):
+    assert tokenizer_fingerprint("ko-mini", 160) == tokenizer_fingerprint("ko-mini")
+    assert tokenizer_fingerprint("ko-mini", 161) != tokenizer_fingerprint("ko-mini")
+
+
 def test_the_bundled_encoder_has_a_tokenizer():
     assert load_tokenizer("ko-mini").decode(load_tokenizer("ko-mini")("영화")["input_ids"]) == "[CLS] 영화 [SEP]"
 
@@ -123,6 +161,11 @@ def test_an_unreachable_hub_names_a_local_folder_as_the_way_out(monkeypatch):
     for ask in (load_tokenizer, tokenizer_fingerprint):
         with pytest.raises(UserError, match=r"model=klue/bert-base: .*hub.*no connection.*set model=FOLDER"):
             ask("klue/bert-base")
+
+
+def test_a_proxy_that_refuses_is_told_like_an_unreachable_hub(refusing_proxy):
+    with pytest.raises(UserError, match=r"model=klue/bert-base: .*hub could not give it .*set model=FOLDER"):
+        tokenizer_fingerprint("klue/bert-base")
 
 
 def test_a_hub_model_is_taken_from_the_local_hub_cache_first(monkeypatch):

@@ -1,6 +1,7 @@
 """The corpus and the points of a study; uses the bundled encoder and a corpus of a few rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,24 @@ def test_a_rate_with_its_minus_sign_forgotten_is_pointed_out(table):
 def test_a_batch_larger_than_the_training_split_is_refused(table):
     with pytest.raises(UserError, match="60 training rows"):
         prepare(config(table, "study=lr", "train.batch_size=61"), lambda _: None)
+
+
+def test_a_precision_that_the_device_lacks_is_told_before_any_data_is_read(tmp_path):
+    absent = config(tmp_path / "absent.csv", "train.device=cpu", "train.precision=fp16")
+    with pytest.raises(UserError, match=r"train\.precision=fp16"):
+        prepare(absent, lambda _: None)
+
+
+def test_a_batch_study_tells_what_became_of_an_lr_study_without_a_winner(table):
+    lr = prepare(config(table, "study=lr", "study.lr=[9,8]", "train.batch_size=4"), lambda _: None)
+    for point in lr.points:
+        folder = lr.trials / point.key
+        folder.mkdir(parents=True)
+        ended = record(point.key, state="diverged", overfit=None, lr=point.varied["lr"], batch_size=4)
+        replace(ended, reason="loss is not finite in epoch 1").write(folder)
+    with pytest.raises(UserError, match=r"lr=9\S* bs=4 diverged: loss is not finite in epoch 1.*lr=8") as told:
+        prepare(config(table, "study=batch", "study.batch_size=[4]"), lambda _: None)
+    assert "Run both" not in str(told.value)
 
 
 def test_winning_rate_is_none_of_a_study_that_does_not_exist(tmp_path):

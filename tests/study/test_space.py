@@ -1,8 +1,10 @@
 import copy
+import json
 
 import pytest
 from records import CONFIG
 
+from sweeper.errors import UserError
 from sweeper.study.space import configuration_key, grid, identity, model_fingerprint, trial_key, with_values
 
 
@@ -66,6 +68,19 @@ def test_configuration_key_is_shared_by_all_points_of_a_study():
     assert len({configuration_key(whole(point)) for point in points}) == 1
     assert len({trial_key(whole(point)) for point in points}) == 4
     assert configuration_key(whole(changed("train", "seed", 1))) != configuration_key(whole(CONFIG))
+
+
+def test_a_fine_tuned_classifier_is_not_the_model_of_trials_that_took_over_its_head(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    for architecture, marked in (("BertModel", False), ("BertForSequenceClassification", True)):
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+        assert model_fingerprint(str(tmp_path)).endswith("+fresh-head") == marked
+
+
+def test_a_hub_that_cannot_be_reached_is_told(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"model=someone/nothing.*hub"):
+        model_fingerprint("someone/nothing")
 
 
 def test_model_fingerprint_follows_the_weights(tmp_path):

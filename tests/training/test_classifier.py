@@ -1,9 +1,11 @@
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertModel
+from huggingface_hub.utils import httpx
+from transformers import AutoModelForSequenceClassification, BertModel
 
 from sweeper.errors import UserError
 from sweeper.training.classifier import load_classifier, resolve_loss
@@ -128,6 +130,87 @@ def test_an_unreachable_hub_names_the_local_way_out(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"model=someone/nothing.*hub.*local folder.*ko-mini"):
         load("someone/nothing")
+
+
+def test_a_proxy_that_refuses_is_told_like_an_unreachable_hub(monkeypatch):
+    def refused(*_, **__):  # as for the second file of a large encoder; for the first, transformers makes it an OSError
+        raise httpx.ProxyError("403 Forbidden")
+
+    monkeypatch.setattr("sweeper.training.classifier.AutoConfig.from_pretrained", refused)
+    with pytest.raises(UserError, match=r"model=someone/nothing.*hub.*local folder.*ko-mini"):
+        load("someone/nothing")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("labels", [("부정", "긍정"), NAMES, ("가", "나", "다", "라", "마"), ()])
+def test_a_fine_tuned_classifier_gives_its_encoder_and_no_head(family, labels, saved, tmp_path):
+    encoder = saved(family)
+    tuned = load(encoder, seed=5)
+    with torch.no_grad():
+        for parameter in tuned.parameters():
+            parameter.add_(0.1)
+    tuned.save_pretrained(tmp_path / "tuned")
+    tuned.base_model.save_pretrained(tmp_path / "its-encoder")
+
+    found, expected = (load(str(tmp_path / folder), label_names=labels) for folder in ("tuned", "its-encoder"))
+    assert found.state_dict().keys() == expected.state_dict().keys()
+    assert all(torch.equal(tensor, expected.state_dict()[name]) for name, tensor in found.state_dict().items())
+    assert (found.config.id2label, found.config.label2id) == (expected.config.id2label, expected.config.label2id)
+    assert {parameter.dtype for parameter in found.parameters()} == {torch.float32}
+
+
+def test_the_head_of_an_encoder_is_drawn_as_it_always_was(saved):
+    """Trials that were trained before keep their keys, so they keep their results: those of transformers alone."""
+    folder = saved()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(3)
+        reference = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3, dtype=torch.float32)
+    found = load(folder, seed=3).state_dict()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in reference.state_dict().items())
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(saved, tmp_path):
+    folder = saved()
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config | {"intermediate_size": 20}))
+    with pytest.raises(UserError, match=r"do not fit its config\.json: bert\.encoder"):
+        load(folder)
+
+
+def test_weights_of_the_hubs_old_kind_are_read(saved, tmp_path):
+    folder = saved()
+    expected = load(folder).state_dict()
+    torch.save(BertModel.from_pretrained(folder).state_dict(), tmp_path / "bert" / "pytorch_model.bin")
+    (tmp_path / "bert" / "model.safetensors").unlink()
+    found = load(folder).state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+
+
+class Evil:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (Path(self.path),))
+
+
+def test_a_pickle_that_holds_more_than_weights_is_refused_and_not_run(saved, tmp_path):
+    folder = saved()
+    (tmp_path / "bert" / "model.safetensors").unlink()
+    torch.save({"embeddings.word_embeddings.weight": Evil(tmp_path / "ran")}, tmp_path / "bert" / "pytorch_model.bin")
+    with pytest.raises(UserError, match="never run"):
+        load(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_weights_are_told(saved, tmp_path):
+    folder = saved()
+    path = tmp_path / "bert" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="weights cannot be read"):
+        load(folder)
 
 
 def test_a_folder_without_a_model_says_what_it_needs(tmp_path):

@@ -1,0 +1,68 @@
+"""What an export says: a configuration that another machine can use, and the cut that the model was trained with."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from sweeper.config import compose, plain
+from sweeper.study.record import TrialRecord
+from sweeper.training.metrics import EpochMetrics
+from sweeper.winner import card
+from sweeper.winner.card import frozen_config, summary
+
+
+def winner(*overrides: str) -> TrialRecord:
+    """A complete trial of a configuration."""
+    epoch = EpochMetrics(1, 1.1, 1.0, 0.5, 0.5, 0.5, 1e-3, 2.0, 100.0)
+    return TrialRecord(
+        key="k", state="complete", config=plain(compose(["study=single", *overrides])), varied={}, data="d",
+        curve=(epoch,), overfit_epoch=1, overfit_reached=True, threads=1, device="cpu", precision="float32",
+    )  # fmt: skip
+
+
+def frozen(*overrides: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(frozen_config(winner(*overrides)))
+    return values
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [
+        (("data.path=/home/me/my rows.csv",), {"path": "./my rows.csv"}),
+        (("data.path=/home/me/emotions/*.xlsx",), {"path": "./*.xlsx"}),
+        (("data.path=data/rows.csv",), {"path": "data/rows.csv"}),
+        (("data.train=/home/me/a.tsv", "data.test=/home/me/b.tsv"), {"train": "./a.tsv", "test": "./b.tsv"}),
+        (("data.train=/x/a/rows.csv", "data.test=/x/b/rows.csv"), {"train": "./a/rows.csv", "test": "./b/rows.csv"}),
+        (("data.train=/x/a/rows.csv", "data.test=b.csv"), {"train": "./rows.csv", "test": "b.csv"}),
+    ],
+)
+def test_of_an_absolute_place_only_what_tells_it_apart_is_frozen(given, places):
+    data = frozen("data=table", *given)["data"]
+    assert {key: data[key] for key in ("path", "train", "validation", "test") if data[key]} == places
+
+
+def test_places_that_name_no_folder_of_a_machine_stay():
+    config = frozen()
+    assert (config["data"]["path"], config["model"]) == ("bundled:emotion58_sample/dialogues.tsv", "ko-mini")
+
+
+def test_a_folder_of_an_encoder_is_not_taken_for_a_hub_id_or_a_bundled_name():
+    given = winner("model=/home/me/ko-mini")
+    assert yaml.safe_load(frozen_config(given))["model"] == summary(given, None)["model"] == "./ko-mini"
+    assert card._base(given) == "ko-mini"
+    assert "base_model" not in card._front(winner("model=/bert"))
+
+
+def test_where_results_go_is_left_open():
+    config = frozen("paths.runs=/home/me/runs", "paths.exports=/home/me/exports", "storage=sqlite:////home/me/x.db")
+    assert (config["paths"], config["storage"]) == ({"runs": "runs", "exports": "exports"}, None)
+
+
+def test_what_has_to_be_put_beside_it_is_told_and_nothing_else():
+    assert "#   ./rows.csv\n" in frozen_config(winner("data=table", "data.path=/home/me/rows.csv"))
+    assert frozen_config(winner()).count("#") == 1
+
+
+def test_the_card_tells_the_cut_of_the_training_not_the_one_that_was_asked_for():
+    assert "cut at 160 tokens" in card._use({"settings": {"max_length": 512}, "tokens": {"max_length": 160}})
