@@ -45,7 +45,6 @@ from sweeper.tracked import (
 from sweeper.training.metrics import EpochMetrics
 
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000  # MLflow's limits
-LOCAL_PATIENCE, SERVER_PATIENCE = 6, 2  # times `close`'s timeout: what is left goes at the next start
 
 __all__ = ["MlflowStore", "MlflowTracker", "NoTracker", "Run", "Tracker"]
 
@@ -70,8 +69,7 @@ class MlflowTracker:
     ) -> None:  # fmt: skip
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
-        self._refused = False
-        self._is_local = self._store.uri.startswith("sqlite")
+        self._refused, self._is_local = False, self._store.uri.startswith("sqlite")
         self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local, after=after)
         self._outbox.put(lambda: self._store.client, patient=True)
 
@@ -113,8 +111,8 @@ class MlflowTracker:
         self._outbox.put(lambda: self._store.finish(run, STATUS[state], at_overfit, told, figure, files))
 
     def close(self, timeout: float = 5.0) -> bool:
-        """See `Tracker.close`. Waits longer while what is queued moves: a server never for more than some seconds."""
-        return self._outbox.close(timeout, at_most=timeout * (LOCAL_PATIENCE if self._is_local else SERVER_PATIENCE))
+        """See `Tracker.close`. Waits longer while what is queued moves: six times locally, twice for a server."""
+        return self._outbox.close(timeout, at_most=timeout * (6 if self._is_local else 2))
 
     def _notice(self, trouble: Trouble, error: Exception | None) -> None:
         """One line for each outage, and for the first entry that is refused."""
