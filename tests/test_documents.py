@@ -1,0 +1,60 @@
+"""Documents are finished and point to what is there."""
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+REPO = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for path in REPO.rglob("*.md")
+    if not {".venv", "runs", "exports", ".pytest_cache"} & set(path.relative_to(REPO).parts)
+)
+LINK = re.compile(r"""(?:\]\(|(?:src|href)=")([^)"\s]+)""")
+
+
+def headings(text: str) -> set[str]:
+    """Anchors of a document's headings as they are made where Markdown is shown."""
+    found = set()
+    for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"[^\w\- ]", "", title.lower().replace("`", ""))
+        found.add(plain.strip().replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))
+def test_a_document_has_no_placeholder_and_no_dead_link(path):
+    text = path.read_text(encoding="utf-8")
+    assert "@@" not in text
+    for link in LINK.findall(text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        place, _, anchor = link.partition("#")
+        target = (path.parent / unquote(place)) if place else path
+        assert target.exists(), f"{path.name} points to {link}"
+        if anchor and target.suffix == ".md":
+            assert unquote(anchor) in headings(target.read_text(encoding="utf-8")), f"{path.name} points to {link}"
+
+
+def test_what_a_sweep_survives_is_told_in_the_readme_as_it_was_measured():
+    table = (REPO / "tests/faults/RESULTS.md").read_text(encoding="utf-8")
+    summary = next(line for line in table.splitlines() if " tries at " in line)
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    assert summary in readme
+    assert [row for row in rows if row not in readme] == []
+    tries, survived = re.match(r"(\d+) tries .* (\d+) survived", summary).groups()
+    assert f"{tries}번" in (REPO / "README.ko.md").read_text(encoding="utf-8")
+    assert f"{survived}번" in (REPO / "README.ko.md").read_text(encoding="utf-8")
+
+
+def test_no_document_names_a_machine_or_a_tool_of_its_makers():
+    listed = subprocess.run(
+        ["git", "ls-files", "*.md", "*.ipynb"], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        text = (REPO / name).read_text(encoding="utf-8")
+        assert not re.search(r"/root/|/home/\w|/tmp/\w", text), name
