@@ -38,10 +38,10 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def style(number: int) -> tuple[str, str, str]:
-    """Colour, dash and symbol of the n-th line; forty-two differ before the first comes again."""
-    turn = number // len(PALETTE)
-    return PALETTE[number % len(PALETTE)], DASHES[turn % len(DASHES)], SYMBOLS[number % len(SYMBOLS)]
+def style(number: int, colors: Sequence[str] = PALETTE) -> tuple[str, str, str]:
+    """Colour, dash and symbol of the n-th line; of seven colours forty-two differ before the first comes again."""
+    turn = number // len(colors)
+    return colors[number % len(colors)], DASHES[turn % len(DASHES)], SYMBOLS[number % len(SYMBOLS)]
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
