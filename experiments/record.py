@@ -146,7 +146,7 @@ def _row(trial: Mapping[str, Any]) -> str:
     cells = [
         rate(trial["lr"]), trial["batch_size"], epoch, _number(trial["train_loss"]), _number(trial["val_loss"]),
         _number(trial["train_accuracy"]), f"**{accuracy}**" if verdict == "winner" else accuracy,
-        f"{trial['seconds']:.0f}", verdict if trial["state"] == "complete" else trial["state"],
+        f"{trial['seconds']:.0f}", trial["state"] if verdict == "none" else verdict,
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 

@@ -17,7 +17,7 @@ import pandas as pd
 from sweeper.config import compose_studies
 from sweeper.errors import UserError
 from sweeper.study.record import TrialRecord, rank
-from sweeper.study.table import batch_of, lr_of
+from sweeper.study.table import batch_of, lr_of, told_apart
 
 if TYPE_CHECKING:
     from sweeper.winner.choice import Winner
@@ -189,14 +189,18 @@ def predict(
 
 
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """A row a trial, in the order given, with its figures at the overfitting point."""
+    """A row a trial, in the order given, with its figures at the overfitting point.
+
+    Whatever else differs among the trials has a column of its key's name (`optimizer.name`), values as text.
+    """
     rows = []
-    for record in records:
+    for record, others in zip(records, told_apart(records), strict=True):
         at = record.at_overfit
         rows.append(
             {
                 "lr": lr_of(record),
                 "batch_size": batch_of(record),
+                **others,
                 "state": record.state,
                 "overfit_epoch": record.overfit_epoch,
                 "overfit_reached": record.overfit_reached,

@@ -8,7 +8,7 @@ import argparse
 import datetime
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported when needed, so that --help answers at once
     from sweeper.reporting.evidence import Evidence
 
 EXPERIMENTS = "experiments"
-SHOWN = ("model", "head", "data", "optimizer", "schedule", "train", "overfitting")
+SHOWN = ("model", "head", "data", "optimizer", "schedule", "train", "overfitting", "prune")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,13 +116,18 @@ def _facts(evidence: "Evidence") -> dict[str, str]:
     of = "" if recorded else " of this page"
     return {
         "Page made": datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
-        "Encoder": str(first.config["model"]),
+        "Encoder": _each(one.config["model"] for one in evidence.records),
         "Trials": f"{len(evidence.records)} on data {first.data[:12]}",
-        "Device": f"{first.device}, {first.precision}, {first.threads} thread(s) a trial",
-        "Seed": str(first.config["train"]["seed"]),
+        "Device": _each(f"{one.device}, {one.precision}, {one.threads} thread(s) a trial" for one in evidence.records),
+        "Seed": _each(one.config["train"]["seed"] for one in evidence.records),
         f"Libraries{of}": ", ".join(libraries),
         f"Commit{of}": known.get("git.commit", "not a git checkout"),
     }
+
+
+def _each(values: Iterable[object]) -> str:
+    """The distinct values, the best trial's first."""
+    return "; ".join(dict.fromkeys(map(str, values)))
 
 
 def _settings(evidence: "Evidence") -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ import importlib
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +12,9 @@ import pytest
 
 import sweeper
 from sweeper import Sweep, UserError, best, predict, sweep
-from sweeper.api import spelled
+from sweeper.api import spelled, trials_frame
 from sweeper.config import compose
+from tests.reporting import fabricated
 
 SETTINGS = {
     "data": "table", "data.max_length": 16, "study": ["lr", "batch"], "study.lr": [1e-2, 1e-4],
@@ -72,6 +74,13 @@ def test_a_pruned_trial_with_its_score_may_win(tiny_encoder, tiny_table, tmp_pat
     assert done.trials["state"].tolist() == ["pruned"]
     assert done.winner.key == done.trials["key"][0]
     assert len(done.curves) == done.winner.overfit_epoch + 1
+
+
+def test_what_else_differs_among_trials_is_a_column():
+    made = [fabricated.make_record(key, [1.0, 0.5]) for key in ("a", "b")]
+    made[1] = replace(made[1], config={**made[1].config, "model": "klue/bert-base"})
+    assert trials_frame(made)["model"].tolist() == ["ko-mini", "klue/bert-base"]
+    assert "model" not in trials_frame(made[:1])
 
 
 def test_the_winner_is_tested_frozen_and_predicts(swept, folder, tmp_path):

@@ -57,6 +57,14 @@ def test_a_section_tells_command_rows_cap_trials_winner_and_baseline():
     assert record.in_short(result()).startswith("ko-mini, 400 rows: val accuracy 0.7500")
 
 
+def test_a_pruned_trial_has_its_verdict_where_it_has_one():
+    winner, lost = result()["trials"]
+    trials = [{**winner, "state": "pruned"}, {**lost, "state": "pruned"}]
+    text = record.measured(result(trials=trials))
+    assert "| 12 | winner |" in text
+    assert "| 12 | pruned |" in text
+
+
 def test_tables_are_written_over_the_old_ones_and_leave_the_rest_alone(tmp_path, monkeypatch):
     (tmp_path / "nsmc").mkdir()
     (tmp_path / "nsmc/result.json").write_text(json.dumps(result()), encoding="utf-8")

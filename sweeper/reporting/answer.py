@@ -49,7 +49,7 @@ def make_answer(evidence: Evidence) -> Answer:
     winner = evidence.winner
     if winner is None:
         reasons = sorted({f"{one.state}: {one.reason}" if one.reason else one.state for one in evidence.records})
-        return Answer(None, None, None, (), 0, (*reasons, *_about_data(evidence)))
+        return Answer(None, None, None, (), 0, (*reasons, *_about_studies(evidence), *_about_data(evidence)))
     found = evidence.comparisons
     scored = [record for record in evidence.records[1:] if found[record.key].verdict != "none"]
     return Answer(
@@ -58,7 +58,7 @@ def make_answer(evidence: Evidence) -> Answer:
         runner_up=_runner_up(scored[0], found[scored[0].key], evidence) if scored else None,
         same=tuple(title(one) for one in scored if found[one.key].verdict == "same"),
         worse=sum(found[one.key].verdict == "worse" for one in scored),
-        notes=(*_about_winner(winner, evidence), *_about_data(evidence)),
+        notes=(*_about_studies(evidence), *_about_winner(winner, evidence), *_about_data(evidence)),
     )
 
 
@@ -116,6 +116,11 @@ def _about_winner(winner: TrialRecord, evidence: Evidence) -> Iterator[str]:
         if side and len(values) > 1 and len(complete) > 1:
             beyond = "smaller" if side == "smallest" else "larger"
             yield f"The winner has the {side} {TITLES[setting]} tried ({value:g}): a {beyond} one may be better."
+
+
+def _about_studies(evidence: Evidence) -> Iterator[str]:
+    for study, (left, trials) in evidence.unfinished.items():
+        yield f"{left} of {trials} trials of the {study} study have no result yet: the answer may change."
 
 
 def _about_data(evidence: Evidence) -> Iterator[str]:

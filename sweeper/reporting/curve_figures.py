@@ -5,12 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, finite, plain, style, upright_line
+from sweeper.reporting.drawing import (
+    PALETTE,
+    TRAIN,
+    VALIDATION,
+    Figure,
+    axis,
+    figure,
+    finite,
+    plain,
+    style,
+    upright_line,
+)
 from sweeper.study.record import TrialRecord, trial_name
 
 SMALL_HEIGHT = 300
 MANY = 30  # lines above which points are not marked
 FAR = 3.0
+OTHERS = tuple(color for color in PALETTE if color != VALIDATION)  # which is the winner's alone
 LOSSES = ("train_loss", "val_loss")
 
 
@@ -110,7 +122,7 @@ def validation_losses(records: Sequence[TrialRecord]) -> Figure:
 
 
 def _overlay(record: TrialRecord, number: int, trials: int) -> dict[str, Any]:
-    color, dash, _ = (VALIDATION, "solid", "") if number == 0 else style(number - 1)
+    color, dash, _ = (VALIDATION, "solid", "") if number == 0 else style(number - 1, OTHERS)
     marks: dict[str, Any] = {"mode": "lines"}
     if trials <= MANY or number == 0:
         sizes = [9 if one.epoch == record.overfit_epoch else 0 for one in record.curve]
@@ -130,6 +142,11 @@ def title(record: TrialRecord) -> str:
     return settings_text(record.varied) or record.key[:8]
 
 
-def settings_text(varied: Mapping[str, float | int]) -> str:
-    """`lr=2e-05 bs=64`; a rate drawn from a range is rounded to what can be read."""
+def also_text(record: TrialRecord) -> str:
+    """`optimizer.name=sgd`: what tells a trial from others of its learning rate and batch size; may be empty."""
+    return settings_text({name: value for name, value in record.varied.items() if name not in ("lr", "batch_size")})
+
+
+def settings_text(varied: Mapping[str, Any]) -> str:
+    """`lr=2e-05 bs=64 optimizer.name=sgd`; a rate drawn from a range is rounded to what can be read."""
     return trial_name({name: float(f"{v:.4g}") if isinstance(v, float) else v for name, v in varied.items()})

@@ -38,10 +38,10 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def style(number: int) -> tuple[str, str, str]:
-    """Colour, dash and symbol of the n-th line; forty-two differ before the first comes again."""
-    turn = number // len(PALETTE)
-    return PALETTE[number % len(PALETTE)], DASHES[turn % len(DASHES)], SYMBOLS[number % len(SYMBOLS)]
+def style(number: int, colors: Sequence[str] = PALETTE) -> tuple[str, str, str]:
+    """Colour, dash and symbol of the n-th line; of seven colours forty-two differ before the first comes again."""
+    turn = number // len(colors)
+    return colors[number % len(colors)], DASHES[turn % len(DASHES)], SYMBOLS[number % len(SYMBOLS)]
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
@@ -50,14 +50,16 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 12}, **look, **more}
 
 
-def labelled(title: str, names: Sequence[str], size: int = 11, most: int = 120, **more: Any) -> dict[str, Any]:
+def labelled(
+    title: str, names: Sequence[str], size: int = 11, most: int = 120, longest: int = LONGEST_LABEL, **more: Any
+) -> dict[str, Any]:
     """An axis whose positions 0, 1, … carry names, so that equal or number-like names stay apart.
 
-    Above `most` names none is written.
+    Above `most` names none is written; one of more than `longest` characters is cut off.
     """
     if len(names) > most:
         return axis(title, showticklabels=False, **more)
-    texts = [plain(short(name)) for name in names]
+    texts = [plain(short(name, longest)) for name in names]
     ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": texts, "tickfont": {"size": size}}
     return axis(title, **{**ticks, **more})
 

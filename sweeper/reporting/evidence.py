@@ -6,7 +6,7 @@ another version), the report goes without what needs it and says why.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.config import compose, plain
 from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
@@ -21,9 +22,15 @@ from sweeper.reporting.comparison import Comparison, compare
 from sweeper.study.latest import data_in_use
 from sweeper.study.latest import experiments as experiments_in
 from sweeper.study.record import PREDICTIONS, RECORD, TrialRecord, rank
+from sweeper.study.table import told_apart
 
 TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
 PUBLISHED = "published.yaml"
+# keys of `data` that say where and in which wrapping the rows lie, and how many of them are taken
+PLACES = (
+    "source", "path", "train", "validation", "test", "header", "encoding", "delimiter", "quoting", "config",
+    "revision", "rows",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,14 @@ class Evidence:
     """An experiment as its files tell it.
 
     Attributes:
-        records: trials of one data fingerprint, best first.
+        records: trials of one data fingerprint, best first; `varied` names all that differs among them.
         left_out: number of trials on other data, which do not compare.
         predictions: validation predictions (n,) at the overfitting point, by trial key.
         corpus: None where the data cannot be read; `corpus_trouble` says why.
         test: what `best` wrote about the winner on the test split; None before that.
+        tested_before: other trials of these, which were winners once and met the test split then.
+        studies: the trial keys of every study, by `<study>@<configuration>`.
+        unfinished: by a study's name, how many of its trials have no result yet, and of how many.
         published: the experiment's published figures; None where there are none.
     """
 
@@ -48,6 +58,9 @@ class Evidence:
     corpus_trouble: str | None
     test: Mapping[str, Any] | None
     published: Mapping[str, Any] | None
+    tested_before: tuple[TrialRecord, ...] = ()
+    studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unfinished: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def winner(self) -> TrialRecord | None:
@@ -87,8 +100,9 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
     if not everything:
         raise UserError(f"{folder}: there is no finished trial of {name}. Run `make sweep` first.{_others(runs, name)}")
     data = data_in_use(folder, everything)
-    records = tuple(rank(record for record in everything if record.data == data))
+    records = tuple(distinct(rank(record for record in everything if record.data == data)))
     corpus, trouble = _corpus(records[0], runs)
+    studies = _studies(folder)
     return Evidence(
         name,
         folder,
@@ -98,8 +112,21 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
         corpus=corpus,
         corpus_trouble=trouble,
         test=_json(folder / TESTS / f"{records[0].key}.json"),
-        published=_published(name, experiments),
+        published=_published(name, records[0].config, experiments),
+        tested_before=tuple(one for one in records[1:] if (folder / TESTS / f"{one.key}.json").exists()),
+        studies=studies,
+        unfinished=_unfinished(studies, {one.key: one.data for one in everything}, data),
     )
+
+
+def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The records with everything that differs among them under `varied`.
+
+    A study writes down only what it varies itself; beside trials of another study, encoder or optimizer that is too
+    little to tell one from the other.
+    """
+    others: list[dict[str, Any]] = [*told_apart(records)]
+    return [replace(one, varied={**one.varied, **other}) for one, other in zip(records, others, strict=True)]
 
 
 def read_records(folder: Path) -> list[TrialRecord]:
@@ -135,6 +162,34 @@ def _corpus(record: TrialRecord, runs: Path) -> tuple[Corpus | None, str | None]
     return corpus, None
 
 
+def _studies(folder: Path) -> dict[str, list[str]]:
+    """The studies' lists; a damaged one is left out, the next sweep makes it again."""
+    found = {}
+    for path in sorted((folder / STUDIES).glob("*.json")):
+        trials = (_json(path) or {}).get("trials")
+        if isinstance(trials, dict):
+            found[path.stem] = list(trials)
+    return found
+
+
+def _unfinished(
+    studies: Mapping[str, Sequence[str]], ended: Mapping[str, str], data: str
+) -> dict[str, tuple[int, int]]:
+    """Trials without a result and all trials, by the name of each study that lacks some and is not of other data.
+
+    Args:
+        ended: fingerprint of the data of every trial that has a record, by key.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for study, keys in studies.items():
+        known = {ended[key] for key in keys if key in ended}
+        open_ones = sum(key not in ended for key in keys)
+        if open_ones and (data in known or not known):
+            before = found.get(name := study.split("@")[0], (0, 0))
+            found[name] = (before[0] + open_ones, before[1] + len(keys))
+    return found
+
+
 def _predictions(folder: Path, key: str) -> NDArray[Any] | None:
     try:
         return np.asarray(np.load(folder / TRIALS / key / PREDICTIONS, allow_pickle=False))
@@ -150,7 +205,17 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _published(name: str, experiments: Sequence[Path]) -> Mapping[str, Any] | None:
+def _published(name: str, config: Mapping[str, Any], experiments: Sequence[Path]) -> Mapping[str, Any] | None:
+    """The figures under the runs' own name, or those of the experiment that another name was given to."""
+    own = _figures(name, experiments)
+    experiment = str(config.get("experiment"))
+    if own is not None or experiment == name:
+        return own
+    found = _figures(experiment, experiments)
+    return found if found is not None and _is_data_of(experiment, config["data"]) else None
+
+
+def _figures(name: str, experiments: Sequence[Path]) -> Mapping[str, Any] | None:
     import yaml
 
     for folder in experiments:
@@ -159,3 +224,12 @@ def _published(name: str, experiments: Sequence[Path]) -> Mapping[str, Any] | No
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             return content if isinstance(content, dict) else None
     return None
+
+
+def _is_data_of(experiment: str, data: Mapping[str, Any]) -> bool:
+    """Whether the rows are read, cleaned and split as the experiment's, wherever they lie and however few they are."""
+    try:
+        theirs = plain(compose([f"experiment={experiment}"]))["data"]
+    except UserError:  # an experiment that is gone
+        return False
+    return all(data.get(key, value) == value for key, value in theirs.items() if key not in PLACES)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from sweeper.reporting import sections
 from sweeper.reporting.answer import NONE, VERDICTS, figure_text, listed, p_text
 from sweeper.reporting.baseline import Baseline
-from sweeper.reporting.curve_figures import title
+from sweeper.reporting.curve_figures import also_text, title
 from sweeper.reporting.drawing import Figure, short
 from sweeper.reporting.evidence import Evidence
 
@@ -97,6 +97,7 @@ def _environment() -> Environment:
         "listed": listed,
         "short": short,
         "title": title,
+        "also": also_text,
         "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
     }
     environment.globals["figure_text"] = figure_text

@@ -1,7 +1,7 @@
 """A document's published figures beside ours: the same settings, theirs, ours, the difference.
 
-Reads `experiments/<name>/published.yaml`: `lr_study`, `batch_study` and `grid_study` list trainings, `winner` and
-`result` name single figures. Everything is optional; other keys are left alone.
+Reads `experiments/<name>/published.yaml`: `lr_study`, `batch_study` and `grid_study` list trainings, `winner`, `result`
+and `cost` name single figures. Everything is optional; other keys are left alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from sweeper.study.record import TrialRecord
 from sweeper.study.table import batch_of, lr_of
 
 STUDIES = ("lr_study", "batch_study", "grid_study")
-SINGLES = ("winner", "result")
+SINGLES = ("winner", "result", "cost")
 FIGURES = ("overfit_epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 
@@ -32,11 +32,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """One published training: its settings and its figures, in the order of `FIGURES`."""
+    """One published training: its settings and its figures, in the order of `FIGURES`.
+
+    Attributes:
+        ours: our trial of these settings; None where none has a final score.
+    """
 
     lr: float
     batch_size: int
     pairs: tuple[Pair, ...]
+    ours: TrialRecord | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether our overfitting point is one; False: the last epoch stands in."""
+        return self.ours is None or self.ours.overfit_reached
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,14 @@ def beside(
     """Published figures beside ours.
 
     Args:
-        records: best first; the first trial of a published training's settings stands for it.
-        tested: our figures on the test split and the winner's, by the names that `winner` and `result` use.
+        records: best first; the first trial of a published training's settings stands for it, if its score is final.
+        tested: our figures on the test split and the winner's, by the names that `winner`, `result` and `cost` use.
     """
     block = _block(published)
     ours: dict[tuple[float, int], TrialRecord] = {}
     for record in records:
-        ours.setdefault((lr_of(record), batch_of(record)), record)
+        if record.is_candidate:
+            ours.setdefault((lr_of(record), batch_of(record)), record)
     rows = {(row.lr, row.batch_size): row for row in _rows(block, ours)}
     singles = {
         name: Pair(name, float(value), tested.get(name))
@@ -93,7 +104,7 @@ def _rows(block: Mapping[str, Any], ours: Mapping[tuple[float, int], TrialRecord
             lr, batch_size = float(entry["lr"]), int(entry["batch_size"])
             record = ours.get((lr, batch_size))
             pairs = (Pair(name, _number(entry.get(name)), _figure(record, name)) for name in FIGURES)
-            yield Row(lr, batch_size, tuple(pairs))
+            yield Row(lr, batch_size, tuple(pairs), record)
 
 
 def _number(value: Any) -> float | None:

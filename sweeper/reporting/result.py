@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.config import compose, plain
-from sweeper.reporting.answer import chance
+from sweeper.reporting.answer import SETTINGS, chance
 from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.comparison import Interval, wilson
 from sweeper.reporting.evidence import STUDIES, Evidence
@@ -64,6 +64,7 @@ def _trial(record: TrialRecord, evidence: Evidence) -> dict[str, Any]:
         "key": record.key,
         "lr": lr_of(record),
         "batch_size": batch_of(record),
+        "also": {name: value for name, value in record.varied.items() if name not in SETTINGS},
         "state": record.state,
         "reason": record.reason,
         "epochs": len(record.curve),

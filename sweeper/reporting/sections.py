@@ -8,7 +8,8 @@ from sweeper.reporting import answer as words
 from sweeper.reporting import curve_figures, data_figures, setting_figures
 from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.comparison import wilson
-from sweeper.reporting.curve_figures import title
+from sweeper.reporting.curve_figures import also_text, title
+from sweeper.reporting.drawing import Figure
 from sweeper.reporting.evidence import Evidence
 from sweeper.reporting.published import beside
 from sweeper.scores import largest_confusions
@@ -18,7 +19,6 @@ from sweeper.study.table import batch_of, lr_of
 Values = dict[str, Any]
 Add = Callable[..., Any]
 
-MOST_SMALL = 24
 CONFUSIONS = 15
 REASONS = {
     "missing_text": "text missing",
@@ -45,20 +45,39 @@ def answer(evidence: Evidence, baseline: Baseline | None) -> Values:
 
 def trials(evidence: Evidence) -> Values:
     """The table of all trials."""
-    others = any(key not in ("lr", "batch_size") for record in evidence.records for key in record.varied)
     rows: list[Values] = [
         {
             "record": record,
             "lr": lr_of(record),
             "batch": batch_of(record),
-            "also": " ".join(f"{k}={v}" for k, v in record.varied.items() if k not in ("lr", "batch_size")),
+            "also": also_text(record),
             "at": record.at_overfit,
             "found": evidence.comparisons[record.key],
             "judged": setting_figures.judged(record, evidence.regression),
         }
         for record in evidence.records
     ]
-    return {"trials": rows, "also": others, "tested": any(row["found"].test for row in rows)}
+    return {"trials": rows, "also": _others(evidence), "tested": any(row["found"].test for row in rows)}
+
+
+def _others(evidence: Evidence) -> bool:
+    """Whether trials differ in more than learning rate and batch size."""
+    return any(also_text(record) for record in evidence.records)
+
+
+def _heat_maps(evidence: Evidence) -> list[Figure]:
+    """One of all trials where they fill a grid; else one of each grid study, which crossing studies cannot thin out."""
+    whole = setting_figures.heat_map(evidence.records, regression=evidence.regression)
+    if whole is not None:
+        return [whole]
+    maps = []
+    for study, keys in evidence.studies.items():
+        inside = [record for record in evidence.records if record.key in keys]
+        if study.startswith("grid@") and inside:
+            maps.append(
+                setting_figures.heat_map(inside, regression=evidence.regression, winner=evidence.records[0], filled=0.0)
+            )
+    return [one for one in maps if one is not None]
 
 
 def pictures(evidence: Evidence, add: Add) -> Values:
@@ -77,11 +96,15 @@ def pictures(evidence: Evidence, add: Add) -> Values:
         )
         for setting in ("lr", "batch_size")
     ]
-    grid = add(
-        setting_figures.heat_map(records, regression=regression),
-        f"{what} at the overfitting point for each pair of settings; the star is the winner, a cross a trial without "
-        "a figure. A plateau of equal colour means that the choice matters little there.",
-    )
+    grids = [
+        add(
+            grid,
+            f"{what} at the overfitting point for each pair of settings; the star is the winner, a cross a trial "
+            "without a figure. A plateau of equal colour means that the choice matters little there."
+            + (" Where trials of a pair differ in something else, the best is shown." if _others(evidence) else ""),
+        )
+        for grid in _heat_maps(evidence)
+    ]
     _, _, cut = curve_figures.loss_range(records, ["val_loss"])
     overlay = add(
         curve_figures.validation_losses(records),
@@ -90,17 +113,16 @@ def pictures(evidence: Evidence, add: Add) -> Values:
         + (" Losses above the picture are cut off; double-click it to see them." if cut else ""),
     )
     return {
-        "settings": [plot for plot in (*settings, grid) if plot],
+        "settings": [plot for plot in (*settings, *grids) if plot],
         "overlay": overlay,
         "small": _small(evidence, add, (low, high)),
-        "small_left_out": max(0, sum(bool(one.curve) for one in records) - MOST_SMALL),
         "losses_beyond": beyond,
     }
 
 
 def _small(evidence: Evidence, add: Add, losses: tuple[float, float]) -> list[Any]:
-    """One picture for each of the best trials that have a curve, all on the same axes."""
-    shown = [record for record in evidence.records if record.curve][:MOST_SMALL]
+    """One picture for each trial that has a curve, all on the same axes; the page draws those that are looked at."""
+    shown = [record for record in evidence.records if record.curve]
     accuracy = curve_figures.accuracy_top(shown)
     epochs = max((len(record.curve) for record in shown), default=1)
     return [
@@ -123,7 +145,10 @@ def published(evidence: Evidence) -> Values:
     """A document's figures beside ours."""
     if evidence.published is None:
         return {"published": None, "has_published": False}
-    return {"published": beside(evidence.published, evidence.records, _ours(evidence)), "has_published": True}
+    found = beside(evidence.published, evidence.records, _ours(evidence))
+    shown = [row.ours for row in found.rows if row.ours] or [evidence.records[0]]
+    models = dict.fromkeys(str(record.config["model"]) for record in shown)
+    return {"published": found, "has_published": True, "published_models": list(models)}
 
 
 def _ours(evidence: Evidence) -> dict[str, float | None]:
@@ -133,11 +158,17 @@ def _ours(evidence: Evidence) -> dict[str, float | None]:
         return {}
     classes = test.get("classes") or []
     guess = words.chance(evidence)
+    speed = setting_figures.cost(winner).speed
+    rows = None if evidence.corpus is None else len(evidence.corpus.train.rows)
+    an_epoch = rows / speed if rows and speed else None
     return {
         "lr": lr_of(winner),
         "batch_size": float(batch_of(winner)),
         "val_accuracy": winner.at_overfit.val_accuracy,
-        "train_samples_per_second": setting_figures.cost(winner).speed,
+        "train_samples_per_second": speed,
+        "train_step_ms": 1000 * batch_of(winner) / speed if speed else None,
+        "train_seconds_per_epoch": an_epoch,
+        "train_seconds": None if an_epoch is None else an_epoch * len(winner.curve),
         "chance": None if guess is None else guess[1],
         "test_accuracy": test.get("accuracy"),
         "test_rows": test.get("rows"),
@@ -175,9 +206,11 @@ def data(evidence: Evidence, add: Add) -> Values:
 def test(evidence: Evidence, add: Add) -> Values:
     """What `best` found on the test split, if it was run."""
     found: Mapping[str, Any] | None = evidence.test
+    before = {"tested_before": evidence.tested_before}
     if found is None or "confusion" not in found:
-        return {"test": found, "test_interval": None, "confusion": None, "confusions": []}
+        return {**before, "test": found, "test_interval": None, "confusion": None, "confusions": []}
     return {
+        **before,
         "test": found,
         "test_interval": wilson(round(found["accuracy"] * found["rows"]), found["rows"]),
         "confusion": add(
@@ -189,6 +222,13 @@ def test(evidence: Evidence, add: Add) -> Values:
     }
 
 
+def _pruned(evidence: Evidence) -> Values:
+    """How many trials were stopped before their last epoch, by whom, and what that saved."""
+    stopped = [record for record in evidence.records if record.state == "pruned"]
+    by = dict.fromkeys((record.stopped_by or "a pruner").split(" in ")[0] for record in stopped)
+    return {"trials": len(stopped), "by": list(by), "seconds": sum(map(setting_figures.unspent, stopped))}
+
+
 def cost(evidence: Evidence, add: Add) -> Values:
     """Seconds, speed, and what early stopping would have saved."""
     costs = [(record, setting_figures.cost(record)) for record in evidence.records if record.curve]
@@ -196,6 +236,8 @@ def cost(evidence: Evidence, add: Add) -> Values:
     return {
         "costs": costs,
         "total_seconds": total,
+        "pruned": _pruned(evidence),
+        "other_winner": setting_figures.winner_if_stopped(evidence.records),
         "saved_seconds": sum(one.saved for _, one in costs),
         "cost_plot": add(
             setting_figures.cost_figure([record for record, _ in costs]) if total else None,

@@ -1,13 +1,13 @@
 """The pictures of settings: figures against learning rate and batch size, the grid's heat map, the cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sweeper.reporting.comparison import Comparison
 from sweeper.reporting.curve_figures import settings_text, title
 from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, labelled, plain, style
-from sweeper.study.record import TrialRecord
+from sweeper.study.record import TrialRecord, rank
 from sweeper.study.table import batch_of, lr_of
 
 Setting = Literal["lr", "batch_size"]
@@ -15,6 +15,7 @@ Setting = Literal["lr", "batch_size"]
 TITLES = {"lr": "learning rate", "batch_size": "batch size"}
 FILLED = 0.6  # share of a grid's cells that must have a trial, or its picture is mostly holes
 MOST_NAMES = 40
+LONGEST_TITLE = 44  # what tells two trials apart may stand at the end
 MOST_TICKS = 16
 MOST_LINES_WITH_BARS = 4
 MOST_CELLS_WITH_TEXT = 150
@@ -49,6 +50,25 @@ def cost(record: TrialRecord) -> Cost:
     total = sum(seconds)
     speed = sum(one.sentences_per_second * one.seconds for one in record.curve) / total if total else None
     return Cost(sum(seconds[:stop]), sum(seconds[stop:]), speed)
+
+
+def winner_if_stopped(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Who had won if every trial had been stopped at its overfitting point; None where it is the same winner.
+
+    A trial that diverged after its point had kept its score then, so it may be another.
+
+    Args:
+        records: best first.
+    """
+    stopped = [replace(one, state="pruned") if one.state == "diverged" else one for one in records]
+    first = next(iter(rank(stopped)), None)
+    return first if first is not None and first.is_candidate and first.key != records[0].key else None
+
+
+def unspent(record: TrialRecord) -> float:
+    """Seconds that a pruned trial's other epochs had taken at the pace of those that it had."""
+    left = int(record.config["train"]["epochs"]) - len(record.curve)
+    return record.seconds / len(record.curve) * max(0, left) if record.state == "pruned" and record.curve else 0.0
 
 
 def value_of(record: TrialRecord, setting: Setting) -> float:
@@ -160,24 +180,29 @@ def _unjudged(
     ]
 
 
-def heat_map(records: Sequence[TrialRecord], *, regression: bool) -> Figure | None:
-    """Learning rate by batch size; None unless most cells of a grid of at least 2 by 2 have a trial.
+def heat_map(
+    records: Sequence[TrialRecord], *, regression: bool, winner: TrialRecord | None = None, filled: float = FILLED
+) -> Figure | None:
+    """Learning rate by batch size; None unless enough cells of a grid of at least 2 by 2 have a trial.
 
     Args:
         records: best first; where other settings vary too a cell shows its best trial.
+        winner: gets the star, if it is among them; None: the first.
+        filled: share of the cells that must have a trial.
     """
+    winner = winner or next(iter(records), None)
     rates, sizes = values_tried(records, "lr"), values_tried(records, "batch_size")
     cells: dict[tuple[float, float], TrialRecord] = {}
     for record in records:
         cells.setdefault((value_of(record, "batch_size"), value_of(record, "lr")), record)
-    if len(rates) < 2 or len(sizes) < 2 or len(cells) < FILLED * len(rates) * len(sizes):
+    if winner is None or len(rates) < 2 or len(sizes) < 2 or len(cells) < filled * len(rates) * len(sizes):
         return None
     found = [[cells.get((size, rate)) for rate in rates] for size in sizes]
     written = len(cells) <= MOST_CELLS_WITH_TEXT
     trace = {
         "type": "heatmap",
         "z": [[None if one is None else judged(one, regression) for one in row] for row in found],
-        "text": [[_cell(one, records[0], regression) for one in row] for row in found],
+        "text": [[_cell(one, winner, regression) for one in row] for row in found],
         "texttemplate": "%{text}" if written else "",
         "hovertemplate": "%{text}<extra></extra>",
         "colorscale": "Cividis",
@@ -188,7 +213,7 @@ def heat_map(records: Sequence[TrialRecord], *, regression: bool) -> Figure | No
     }
     x = labelled("learning rate", [f"{rate:.4g}" for rate in rates], showgrid=False, range=[-0.5, len(rates) - 0.5])
     y = labelled("batch size", [f"{size:g}" for size in sizes], showgrid=False, range=[-0.5, len(sizes) - 0.5])
-    marks = _marks(found, records[0], regression, star=not written)
+    marks = _marks(found, winner, regression, star=not written)
     return figure([trace], x, y, 160 + 44 * len(sizes), annotations=marks)
 
 
@@ -224,5 +249,7 @@ def cost_figure(records: Sequence[TrialRecord]) -> Figure:
         {**shared, **hover, "name": "saved by stopping", "y": [one.saved for one in costs],
          "marker": {"color": "#E69F00", "pattern": {"shape": "/", "fillmode": "overlay", "size": 6}}},
     ]  # fmt: skip
-    x = labelled("trial, best first", [title(one) for one in records], most=MOST_NAMES, showgrid=False)
+    x = labelled(
+        "trial, best first", [title(one) for one in records], most=MOST_NAMES, longest=LONGEST_TITLE, showgrid=False
+    )
     return figure(traces, x, axis("seconds"), 420, barmode="stack")

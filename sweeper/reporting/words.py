@@ -16,5 +16,7 @@ def verdict(evidence: Evidence, baseline: Baseline | None) -> Iterator[str]:
         yield f"{len(answer.same)} trials cannot be told from the winner: {', '.join(answer.same)}."
     beside = None if baseline is None else beside_baseline(evidence, baseline)
     if beside is not None:
-        yield f"TF-IDF with logistic regression reaches {figure_text(beside.value, beside.interval)}. {beside.sentence}"
+        model, loss = ("ridge", "a loss of ") if evidence.regression else ("logistic", "")
+        figures = figure_text(beside.value, beside.interval)
+        yield f"TF-IDF with {model} regression reaches {loss}{figures}. {beside.sentence}"
     yield from answer.notes

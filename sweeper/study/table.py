@@ -67,6 +67,12 @@ def differing(records: Sequence[TrialRecord]) -> list[str]:
     return [key for key in keys if len({one.get(key) for one in values}) > 1]
 
 
+def told_apart(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
+    """For each trial the values of what differs besides lr and batch size, as a command line spells them."""
+    others = differing(records)
+    return [{key: settings.get(key, NONE) for key in others} for settings in map(_settings, records)]
+
+
 def cells(
     record: TrialRecord, winner_key: str | None, others: Sequence[str] = (), records: Sequence[TrialRecord] = ()
 ) -> list[str]:

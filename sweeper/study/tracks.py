@@ -49,7 +49,7 @@ class Tracks:
         self.tracker.finish(
             run,
             record.state,
-            at_overfit=record.at_overfit,
+            at_overfit=record.at_overfit if record.is_candidate else None,  # runs are sorted by it: no winner's place
             tags=tags,
             figure=figure,
             artifacts={"data_card.json": self._prepared.corpus.card},

@@ -1,7 +1,8 @@
 """A study that nobody trained: a real corpus of a few Korean sentences, records and predictions made up to fit it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ RATES = (5e-3, 1e-3, 1e-4, 5e-5, 2e-5, 1e-5, 5e-6, 1e-6)
 SIZES = (16, 32, 128)
 
 
-def write_table(folder: Path, *, regression: bool = False, rows: int = 120) -> Path:
-    """A tab-separated table of distinct sentences, the label told by the sentence's end."""
+def write_table(folder: Path, *, regression: bool = False, rows: int = 120, classes: int = len(LABELS)) -> Path:
+    """A tab-separated table of distinct sentences, the label told by the sentence's end and, above four, its number."""
     lines = ["sentence\temotion"]
     for number in range(rows):
         kind = number % len(ENDS)
-        label = f"{kind + number / 100:.2f}" if regression else LABELS[kind]
+        names = (*LABELS, *(f"감정 {place}" for place in range(len(LABELS), classes)))
+        label = f"{kind + number / 100:.2f}" if regression else names[kind if classes == 4 else number % classes]
         lines.append(f"{STARTS[number % len(STARTS)]} {number}번째로 {ENDS[kind]}\t{label}")
     lines.append(f"{EVIL} 문장\t{'1.5' if regression else LABELS[0]}")
     path = folder / "sentences.tsv"
@@ -123,13 +125,26 @@ def _through(losses: Sequence[float], loss: float) -> list[float]:
 
 
 def write_study(
-    runs: Path, name: str, settings: Sequence[tuple[float, int]], config: dict[str, Any], *, keep: bool = True
+    runs: Path,
+    name: str,
+    settings: Sequence[tuple[float, int]],
+    config: dict[str, Any],
+    *,
+    keep: bool = True,
+    more: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> list[TrialRecord]:
-    """Write a trial for each (lr, batch size): record, and predictions where `keep`."""
+    """Write a trial for each (lr, batch size): record, and predictions where `keep`.
+
+    Args:
+        more: sections of the configuration besides the usual ones, or in their place.
+        changes: fields of every record.
+    """
     corpus = load(config, runs)
     labels, classes = np.asarray(corpus.validation.labels), len(corpus.label_names)
     records = []
-    for number, (rate, size) in enumerate(settings):
+    begun = len(list(runs.glob(f"{name}/trials/*")))
+    for number, (rate, size) in enumerate(settings, start=begun):
         right = 0.9 - 0.12 * abs(np.log10(rate) - np.log10(2e-5)) - 0.02 * abs(np.log2(size) - 6)
         predictions = predictions_of(labels, right, number, classes=classes)
         losses = curve_of(rate)
@@ -139,6 +154,7 @@ def write_study(
             f"{number:032x}", losses, data=corpus.fingerprint, lr=rate, batch_size=size, config=config,
             val_accuracy=float(np.mean(predictions == labels)) if classes else None,
         )  # fmt: skip
+        record = replace(record, config={**record.config, **(more or {})}, **changes)
         folder = runs / name / "trials" / record.key
         folder.mkdir(parents=True)
         record.write(folder)
@@ -146,6 +162,13 @@ def write_study(
             np.save(folder / PREDICTIONS, predictions)
         records.append(record)
     return records
+
+
+def list_study(runs: Path, name: str, study: str, keys: Sequence[str]) -> None:
+    """The list that a sweep writes of a study's trials."""
+    path = runs / name / "studies" / f"{study}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"study": study.split("@")[0], "trials": {key: {} for key in keys}}), encoding="utf-8")
 
 
 def dozen() -> list[tuple[float, int]]:

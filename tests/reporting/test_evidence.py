@@ -1,13 +1,15 @@
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sweeper.config import compose, plain
 from sweeper.errors import UserError
 from sweeper.reporting.evidence import gather
 from sweeper.study.latest import experiments
-from sweeper.study.record import PREDICTIONS, rank
+from sweeper.study.record import PREDICTIONS, TrialRecord, rank
 from tests.reporting import fabricated
 
 
@@ -84,6 +86,57 @@ def test_the_experiment_worked_on_last_comes_first(small):
     for path in (small / "runs" / "older").rglob("record.json"):
         os.utime(path, (1, 1))
     assert experiments(small / "runs") == ["small", "older"]
+
+
+def test_what_differs_besides_rate_and_batch_is_what_varies(small):
+    config = gather(small / "runs", "small", []).records[0].config["data"]
+    more = {"optimizer": {"name": "sgd", "lr": 2e-5}}
+    fabricated.write_study(small / "runs", "small", [(2e-5, 64)], config, more=more)
+    records = gather(small / "runs", "small", []).records
+    assert sorted(one.varied["optimizer.name"] for one in records) == ["adam", "adam", "adam", "sgd"]
+
+
+def test_a_list_tells_what_is_unfinished_unless_it_is_of_other_data(small):
+    runs = small / "runs"
+    fabricated.list_study(runs, "small", "lr@1", ["0" * 32, "open"])
+    fabricated.list_study(runs, "small", "lr@2", ["open", "another"])
+    fabricated.list_study(runs, "small", "batch@1", ["0" * 32])
+    (runs / "small/studies/grid@1.json").write_text("{", encoding="utf-8")
+    other = fabricated.make_record("f" * 32, [1.0], data="other")
+    (runs / "small/trials" / other.key).mkdir()
+    other.write(runs / "small/trials" / other.key)
+    os.utime(runs / "small/trials" / other.key / "record.json", (0, 0))
+    fabricated.list_study(runs, "small", "grid@2", [other.key, "open"])
+    os.utime(runs / "small/studies/grid@2.json", (0, 0))
+    evidence = gather(runs, "small", [])
+    assert evidence.unfinished == {"lr": (3, 4)}
+    assert set(evidence.studies) == {"lr@1", "lr@2", "batch@1", "grid@2"}
+
+
+@pytest.fixture
+def renamed(small):
+    """Trials of kor_hate under another name, and a folder with its published figures."""
+    for name in ("kor_hate", "kor_sarcasm"):
+        (small / "experiments" / name).mkdir(parents=True)
+        (small / "experiments" / name / "published.yaml").write_text(f"winner: {{{name}: 1}}")
+
+    def published(*settings: str):
+        config = plain(compose(["experiment=kor_hate", "name=mine", *settings]))
+        for path in small.glob("runs/small/trials/*"):
+            record = TrialRecord.read(path)
+            replace(record, config={**record.config, "experiment": "kor_hate", "data": config["data"]}).write(path)
+        return gather(small / "runs", "small", [small / "experiments"]).published
+
+    return published
+
+
+def test_an_experiment_under_another_name_keeps_its_published_figures(renamed):
+    assert renamed("data.train=/elsewhere/train.tsv", "data.rows.train=100") == {"winner": {"kor_hate": 1}}
+
+
+def test_ones_own_data_does_not_get_the_experiments_figures(renamed):
+    assert renamed("data=table", "data.path=mine.csv") is None
+    assert renamed("data.label=topic", "data.labels=null") is None
 
 
 def test_the_first_folder_with_published_figures_counts(small):

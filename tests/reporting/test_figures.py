@@ -1,5 +1,6 @@
 """Every figure must be one that plotly knows, and say what the records say."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,27 @@ def test_all_validation_losses_are_in_one_picture_with_a_legend_that_switches(re
     assert figure["data"][-1]["line"]["width"] > figure["data"][0]["line"]["width"]  # the winner, drawn last
 
 
+def test_no_other_line_looks_like_the_winners():
+    many = [make_record(f"{i}", [3.0, 2.0], lr=1e-5 * (i + 1)) for i in range(60)]
+    figure = check(curve_figures.validation_losses(many))
+    *others, winner = [(trace["line"]["color"], trace["line"]["dash"]) for trace in figure["data"]]
+    assert winner[0] not in {color for color, _ in others}
+    assert len(set(others)) == 36
+
+
+def test_trials_of_two_optimizers_are_two_lines():
+    made = [
+        replace(
+            make_record(f"{lr}{name}", [1.0, 0.5], lr=lr), varied={"lr": lr, "batch_size": 64, "optimizer.name": name}
+        )
+        for lr in (1e-5, 1e-4)
+        for name in ("sgd", "adamw")
+    ]
+    figure = check(setting_figures.against(made, compare(made, {}, None, 100), "lr", regression=False))
+    assert [trace["name"] for trace in figure["data"]] == ["bs=64 optimizer.name=sgd", "bs=64 optimizer.name=adamw"]
+    assert [trace["x"] for trace in figure["data"]] == [[1e-5, 1e-4]] * 2
+
+
 def test_accuracy_against_learning_rate_is_logarithmic_with_intervals(records):
     found = compare(records, {}, None, 100)
     figure = check(setting_figures.against(records, found, "lr", regression=False))
@@ -107,6 +129,14 @@ def test_a_grid_has_a_heat_map_and_two_crossing_studies_have_none(grid, records)
     assert setting_figures.heat_map(records, regression=False) is None
 
 
+def test_a_star_is_the_winners_alone_and_holes_are_borne_where_asked(grid):
+    elsewhere = make_record("best", [1.0], val_accuracy=0.9)
+    assert "★" not in str(setting_figures.heat_map(grid, regression=False, winner=elsewhere))
+    corners = [grid[0], grid[3]]
+    assert setting_figures.heat_map(corners, regression=False) is None
+    check(setting_figures.heat_map(corners, regression=False, filled=0.0))
+
+
 def test_a_cell_without_a_figure_is_crossed(grid):
     gone = make_record("gone", [float("nan")], lr=1e-3, batch_size=16)
     figure = check(setting_figures.heat_map([*grid[1:], gone], regression=False))
@@ -121,9 +151,32 @@ def test_stopping_at_the_overfitting_point_needs_the_epoch_that_shows_the_rise()
     assert setting_figures.cost(make_record("a", [])).speed is None
 
 
+def test_a_pruned_trial_saved_the_epochs_that_it_was_not_given():
+    stopped = make_record("a", [3.0, 2.0, 2.5], state="pruned", stopped_by="overfit")
+    assert setting_figures.unspent(stopped) == 14.0  # 7 of 10 epochs of 2 seconds
+    assert setting_figures.cost(stopped).saved == 0.0
+    assert setting_figures.unspent(make_record("a", [3.0, 2.0, 2.5])) == 0.0
+
+
+def test_stopping_everything_keeps_the_winner_unless_a_better_one_diverged_later():
+    winner = make_record("a", [3.0, 2.0, 2.5])
+    better = make_record("b", [3.0, 3.5, float("nan")], val_accuracy=0.6)
+    never_rose = make_record("c", [3.0, float("nan")], val_accuracy=0.6, overfit_reached=False)
+    assert setting_figures.winner_if_stopped([winner, never_rose]) is None
+    found = setting_figures.winner_if_stopped([winner, better])
+    assert found is not None
+    assert found.key == "b"
+
+
 def test_cost_is_drawn_for_every_trial(records):
     figure = check(setting_figures.cost_figure(records))
     assert [len(trace["y"]) for trace in figure["data"]] == [len(records)] * 2
+
+
+def test_trials_that_differ_at_the_end_of_their_titles_have_other_labels_of_their_cost():
+    made = [make_record(name, [3.0, 2.0]) for name in ("sgd", "adamw")]
+    made = [replace(one, varied={**one.varied, "optimizer.name": one.key}) for one in made]
+    assert len(set(setting_figures.cost_figure(made)["layout"]["xaxis"]["ticktext"])) == 2
 
 
 def test_classes_are_drawn_most_frequent_first_even_if_names_look_alike():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sweeper.reporting.published import beside
@@ -24,6 +26,17 @@ def test_equal_settings_stand_side_by_side_once(ours):
     pairs = {pair.name: pair for pair in found.rows[0].pairs}
     assert (pairs["overfit_epoch"].theirs, pairs["overfit_epoch"].ours) == (3, 2)
     assert pairs["val_accuracy"].difference == pytest.approx(0.3 - 0.2341)
+
+
+def test_only_a_final_score_is_ours_and_a_last_epoch_is_marked(ours):
+    stopped = replace(ours, key="b", state="pruned", overfit_reached=False, varied={"lr": 1e-5, "batch_size": 64})
+    rows = beside(BLOCK, [ours, stopped], {}).rows
+    assert [row.ours and row.ours.key for row in rows] == ["a", None]
+    assert rows[1].pairs[0].ours is None
+    unreached = replace(ours, overfit_reached=False)
+    assert [row.reached for row in beside(BLOCK, [unreached], {}).rows] == [False, True]
+    final = replace(stopped, overfit_reached=True)
+    assert beside(BLOCK, [ours, final], {}).rows[1].ours == final
 
 
 def test_what_we_have_not_trained_has_no_difference(ours):

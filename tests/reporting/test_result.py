@@ -9,6 +9,7 @@ from sweeper.config import compose, compose_studies, plain
 from sweeper.report import main
 from sweeper.reporting.comparison import wilson
 from sweeper.reporting.result import overrides
+from tests.reporting import fabricated
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,15 @@ def test_every_trial_has_its_settings_figures_and_seconds(result, study):
         assert trial["seconds"] == record.seconds
         assert trial["val_loss"] == (record.at_overfit.val_loss if record.at_overfit else None)
     assert result["trial_seconds"] == pytest.approx(sum(record.seconds for record in study.records))
+
+
+def test_what_else_tells_trials_apart_is_there(study, tmp_path):
+    for seed in (1, 2):
+        more = {"train": {"batch_size": 64, "epochs": 10, "seed": seed}}
+        fabricated.write_study(tmp_path, "seeds", [(2e-5, 64)], study.config, more=more)
+    main(["--runs", str(tmp_path), "--record", str(tmp_path / "result.json"), "--no-baseline"])
+    trials = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["trials"]
+    assert sorted(trial["also"]["train.seed"] for trial in trials) == ["1", "2"]
 
 
 def test_the_winner_the_intervals_the_baseline_and_the_test_are_there(result, study):

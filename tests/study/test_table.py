@@ -5,7 +5,7 @@ import math
 from rich.console import Console
 
 from sweeper.study.record import TrialRecord
-from sweeper.study.table import markdown_table, results_table
+from sweeper.study.table import markdown_table, results_table, told_apart
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -76,6 +76,13 @@ def test_what_else_differs_gets_a_column():
     ]
     assert any("model=klue/bert-base" in line for line in printed(records, None))
     assert not any("also" in line for line in printed(records[:1], None))
+
+
+def test_trials_are_told_apart_by_what_differs_besides_rate_and_batch():
+    configs = [{"optimizer": {"name": name, "lr": 1e-3}, "train": {"batch_size": 64}} for name in ("sgd", "adamw")]
+    records = [record(config["optimizer"]["name"], 1e-3, 0.5, config=config) for config in configs]
+    assert told_apart(records) == [{"optimizer.name": "sgd"}, {"optimizer.name": "adamw"}]
+    assert told_apart(records[:1]) == [{}]
 
 
 def test_the_markdown_table_keeps_its_shape_whatever_a_reason_holds():
