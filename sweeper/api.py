@@ -7,6 +7,7 @@ rooms together as the commands do.
 
 import csv
 import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ __all__ = ["Best", "Sweep", "UserError", "best", "predict", "sweep"]
 
 AT_OVERFIT = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1")
 Overrides = Mapping[str, Any] | Iterable[str]
+
+# Our progress is a table of its own; that a library's bars would look nicer with another package is no news to a user.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 @dataclass(frozen=True)
