@@ -49,6 +49,7 @@ class Outbox:
         self._progress = time.monotonic()
         self._dropped = 0
         self._patient, self._patient_now, self._failing = patient, True, False
+        self._has_begun = False
 
     def put(self, operation: Operation, patient: bool = False) -> None:
         """Queue an operation and return at once. Starts the thread at first use.
@@ -69,7 +70,7 @@ class Outbox:
 
         Args:
             timeout: seconds without one operation done after which the rest is given up.
-            at_most: seconds to wait even if it moves.
+            at_most: seconds to wait even if it moves, counted from when the first operation was done.
 
         Returns:
             Whether everything that was ever queued has been done. Later calls say the same again.
@@ -80,6 +81,7 @@ class Outbox:
         start = time.monotonic()
         while self._thread is not None and self._thread.is_alive():
             now = time.monotonic()
+            start = start if self._has_begun or self._failing else now
             idle = 0.0 if self._patient_now and not self._failing else now - max(self._progress, start)
             if idle > timeout or now - start > at_most:
                 self._given_up.set()  # nobody is told any more, so nothing goes on knocking
@@ -92,8 +94,9 @@ class Outbox:
             pass
         while (entry := self._waiting.get()) is not None:
             operation, self._patient_now = entry
+            self._has_begun = self._has_begun or not self._patient_now  # a patient first one: slow imports
             self._deliver(operation)
-            self._progress = time.monotonic()
+            self._progress, self._has_begun = time.monotonic(), True
 
     def _deliver(self, operation: Operation) -> None:
         pause, behind, refused = FIRST_PAUSE, False, 0

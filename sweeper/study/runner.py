@@ -96,6 +96,8 @@ class StudyRunner:
             if len(self.records) < len(self.prepared.points):
                 self.pool.start(self.plan)
                 self._idle = {worker for worker in range(self.plan.workers) if self.pool.is_ready(worker)}
+            else:
+                self.pool.at_work.set()  # nothing will be trained: what waits for the first step need not
             while len(self.records) < len(self.prepared.points):
                 self._assign()
                 self._listen()

@@ -55,8 +55,6 @@ def test_a_sweep_killed_again_and_again_ends_as_if_undisturbed(tmp_path, inputs,
     [
         "byte flipped in kept weights",
         "SIGKILL at every step of a pruner's verdict",
-        "studies with a pruner that share points",
-        "a point taken off the list after a kill, and put back",
     ],
 )
 def test_a_fault_is_survived(name, tmp_path, inputs, undisturbed):

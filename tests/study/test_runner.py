@@ -2,6 +2,7 @@
 
 import itertools
 import queue
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +44,7 @@ class PlayedPool:
 
     def __init__(self, says, starts=()):
         self.says, self.starts = says, itertools.chain(starts, itertools.repeat(True))
+        self.at_work = threading.Event()
         self.events, self.sent, self.pids, self.ready, self.told = queue.Queue(), [], {}, set(), set()
 
     def start(self, plan):
