@@ -44,7 +44,7 @@ def aside(pattern: str) -> Callable[..., bool]:
     return lambda path, *rest, **more: fnmatch(os.path.basename(str(path)), f".{pattern}.aside")
 
 
-def diverged(task: Any, folder: Any, curve: Any, *rest: Any) -> bool:
+def diverged(task: Any, folder: Any, curve: Any, *rest: Any, **more: Any) -> bool:
     """The trial that ends has a loss that is not finite."""
     return not math.isfinite(curve[-1].val_loss)
 
