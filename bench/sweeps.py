@@ -87,7 +87,7 @@ def watch(arguments: Sequence[str]) -> Sweep:
 def main() -> int:
     """The sweep itself, noted."""
     from sweeper.__main__ import main as sweep
-    from sweeper.study import sweep as studies
+    from sweeper.study import start
     from sweeper.study.workers import Event, Pool
 
     file = Path(sys.argv[1]).open("a", encoding="utf-8")  # noqa: SIM115  # open as long as the process lives
@@ -108,7 +108,7 @@ def main() -> int:
             super().__init__(logs)
             self.events = Noted()
 
-    vars(studies)["Pool"] = NotedPool
+    vars(start)["Pool"] = NotedPool
     return sweep(sys.argv[2:])
 
 
