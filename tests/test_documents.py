@@ -39,18 +39,6 @@ def test_a_document_has_no_placeholder_and_no_dead_link(path):
             assert unquote(anchor) in headings(target.read_text(encoding="utf-8")), f"{path.name} points to {link}"
 
 
-def test_what_a_sweep_survives_is_told_in_the_readme_as_it_was_measured():
-    table = (REPO / "tests/faults/RESULTS.md").read_text(encoding="utf-8")
-    summary = next(line for line in table.splitlines() if " tries at " in line)
-    rows = [line for line in table.splitlines() if line.startswith("| ")]
-    readme = (REPO / "README.md").read_text(encoding="utf-8")
-    assert summary in readme
-    assert [row for row in rows if row not in readme] == []
-    tries, survived = re.match(r"(\d+) tries .* (\d+) survived", summary).groups()
-    assert f"{tries}번" in (REPO / "README.ko.md").read_text(encoding="utf-8")
-    assert f"{survived}번" in (REPO / "README.ko.md").read_text(encoding="utf-8")
-
-
 def test_no_document_names_a_machine_or_a_tool_of_its_makers():
     listed = subprocess.run(
         ["git", "ls-files", "*.md", "*.ipynb"], cwd=REPO, capture_output=True, text=True, check=True
