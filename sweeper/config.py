@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 LATER_KEYS = {"cuda_graphs": False}  # of `train`
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 WIDTH = 34
 USAGE = """sweeper: which learning rate, batch size and number of epochs suit my labelled sentences?
 
@@ -203,10 +204,13 @@ def _one_place(data: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
     """A place that the user names takes the place of the experiment's, whichever way that one was given.
 
     `data.path=my.csv` unsets the experiment's train, validation and test files, and `data.train=my.csv` its
-    path. The splits of a hub's data set belong to its path and stay.
+    path. The splits of a hub's data set belong to its path and stay; a table in its place is read as one.
     """
     if data["source"] == "hub":
-        return dict(data)
+        is_table = "data.path" in given and str(data["path"]).lower().endswith(TABLES)
+        if not is_table or {"data", "data.source"} & given:
+            return dict(data)
+        data = {**data, "source": "table", "revision": None, "config": None}
     unset = {"path"} if "data.train" in given else {"train", "validation", "test"} if "data.path" in given else set()
     return {key: None if key in unset and f"data.{key}" not in given else value for key, value in data.items()}
 

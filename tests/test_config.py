@@ -380,6 +380,14 @@ def test_composing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert os.listdir(tmp_path) == []
 
 
+def test_a_table_takes_the_place_of_a_hubs_data_set():
+    data = compose(["experiment=nsmc", "data.path=my.csv"]).data
+    assert (data.source, data.path, data.train, data.test, data.revision) == ("table", "my.csv", None, None, None)
+    assert (data.text, data.label) == ("document", "label")
+    assert compose(["experiment=nsmc", "data.path=owner/name"]).data.source == "hub"
+    assert compose(["data=hub", "data.path=owner/set.csv"]).data.source == "hub"
+
+
 def test_among_several_studies_a_list_goes_to_the_study_that_varies_it():
     lr, batch, grid = compose_studies(["study=lr,batch,grid", "study.lr=[1e-4,5e-5]", "study.batch_size=[16,32]"])
     assert (lr.study.lr, lr.study.batch_size) == ((1e-4, 5e-5), None)
