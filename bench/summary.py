@@ -126,7 +126,10 @@ def _growth(results: Mapping[str, Result]) -> Iterator[str]:
     curves = [one for name, one in results.items() if name.startswith("growth-")]
     if curves:
         yield "## Cost as work grows: `python -m bench.growth`\n"
-        yield "Exponent of the last step: 1 is in proportion, 0 not at all.\n"
+        yield (
+            "Exponent of the last step: 1 is in proportion, 0 not at all. Rows and trials cost less than in proportion "
+            "while imports and start-up outweigh them; long sentences cost more, as attention grows with their square.\n"
+        )
     for curve in curves:
         slopes = ", ".join(f"{line} {slope:.2f}" for line, slope in curve["exponent"].items())
         yield f"{curve['about']}: {slopes}.\n\n![{curve['about']}]({curve['case']}.svg)\n"
