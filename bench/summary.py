@@ -128,7 +128,7 @@ def _growth(results: Mapping[str, Result]) -> Iterator[str]:
         yield "## Cost as work grows: `python -m bench.growth`\n"
         yield (
             "Exponent of the last step: 1 is in proportion, 0 not at all. Rows and trials cost less than in proportion "
-            "while imports and start-up outweigh them; long sentences cost more, as attention grows with their square.\n"
+            "while imports and start-up outweigh them; long sentences cost more, for attention grows with the square.\n"
         )
     for curve in curves:
         slopes = ", ".join(f"{line} {slope:.2f}" for line, slope in curve["exponent"].items())
