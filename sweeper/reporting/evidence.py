@@ -19,9 +19,9 @@ from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
 from sweeper.reporting.comparison import Comparison, compare
-from sweeper.study.latest import data_in_use
+from sweeper.study.latest import data_in_use, read_records
 from sweeper.study.latest import experiments as experiments_in
-from sweeper.study.record import PREDICTIONS, RECORD, TrialRecord, rank
+from sweeper.study.record import PREDICTIONS, TrialRecord, rank
 from sweeper.study.table import told_apart
 
 TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
@@ -127,22 +127,6 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """
     others: list[dict[str, Any]] = [*told_apart(records)]
     return [replace(one, varied={**one.varied, **other}) for one, other in zip(records, others, strict=True)]
-
-
-def read_records(folder: Path) -> list[TrialRecord]:
-    """All finished trials of an experiment's folder, oldest first.
-
-    Raises:
-        UserError: a record cannot be read.
-    """
-    paths = sorted(folder.glob(f"{TRIALS}/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
-    records = []
-    for path in paths:
-        try:
-            records.append(TrialRecord.read(path.parent))
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
-    return records
 
 
 def _others(runs: Path, name: str) -> str:

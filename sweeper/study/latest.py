@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeper.errors import UserError
 from sweeper.study.record import RECORD, TrialRecord
 
 
@@ -15,6 +16,22 @@ def experiments(runs: Path) -> list[str]:
     """Experiments with a finished trial, the one swept last first."""
     names = {path.parents[2].name for path in runs.glob(f"*/trials/*/{RECORD}")}
     return sorted(names, key=lambda name: (-_touched(runs / name), name))
+
+
+def read_records(folder: Path) -> list[TrialRecord]:
+    """All finished trials of `<runs>/<experiment>`, oldest first.
+
+    Raises:
+        UserError: a record cannot be read.
+    """
+    paths = sorted(folder.glob(f"trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    records = []
+    for path in paths:
+        try:
+            records.append(TrialRecord.read(path.parent))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
+    return records
 
 
 def _touched(folder: Path) -> int:

@@ -15,7 +15,12 @@ GPU_FILES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/kfd", "/dev/dxg")  # NVIDIA's
 
 def most_trials(configs: Sequence[Config]) -> int:
     """Trials of the largest of these studies: one plan serves them all, so that no pool is started twice."""
-    return max(len(config.study.lr or [0]) * len(config.study.batch_size or [0]) for config in configs)
+    return max(trials_of(config) for config in configs)
+
+
+def trials_of(config: Config) -> int:
+    """Trials of one study."""
+    return len(config.study.lr or [0]) * len(config.study.batch_size or [0])
 
 
 def plan_for(config: Config, trials: int) -> Plan:

@@ -14,7 +14,7 @@ from sweeper.config import Config, plain
 from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import among_others
-from sweeper.study.plan import most_trials, plan_for
+from sweeper.study.plan import most_trials, plan_for, trials_of
 from sweeper.study.prepare import PreparedStudy, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
@@ -47,7 +47,7 @@ def epochs_of(studies: Sequence[Config], after: Config) -> int:
     """Epochs that these studies train at most; a batch study takes one point over from the lr study before it."""
     total = 0
     for config in studies:
-        points = len(config.study.lr or (0,)) * len(config.study.batch_size or (0,))
+        points = trials_of(config)
         shared = config.study.name == "batch" and after.study.name == "lr" and points > 1
         total += (points - shared) * config.train.epochs
     return total

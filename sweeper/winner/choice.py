@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError
-from sweeper.study.latest import data_in_use, experiments
-from sweeper.study.record import PREDICTIONS, RECORD, WEIGHTS, TrialRecord, rank
+from sweeper.study.latest import data_in_use, experiments, read_records
+from sweeper.study.record import PREDICTIONS, WEIGHTS, TrialRecord, rank
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
     from sweeper.data.corpus import Corpus
@@ -63,7 +63,6 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
     Raises:
         UserError: there is no such experiment, no complete trial, or a record that cannot be read.
     """
-    paths = sorted(runs.glob(f"*/trials/*/{RECORD}"), key=lambda path: (path.stat().st_mtime_ns, path))
     names = experiments(runs)
     if not names:
         raise UserError(
@@ -75,7 +74,7 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
             f"--experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. "
             f"Train it first: python -m sweeper experiment={name} study=lr,batch"
         )
-    records = [_record(path) for path in paths if path.parts[-4] == name]
+    records = read_records(runs / name)
     data = data_in_use(runs / name, records)
     same = rank(record for record in records if record.data == data)
     if not same[0].is_candidate:
@@ -83,13 +82,6 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
     others = () if experiment else tuple(sorted(set(names) - {name}))
     return Choice(name, runs, tuple(same), len(records) - len(same), others)
-
-
-def _record(path: Path) -> TrialRecord:
-    try:
-        return TrialRecord.read(path.parent)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
 
 
 class Winner:
