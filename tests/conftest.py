@@ -6,6 +6,8 @@ from threading import Thread
 
 import pytest
 
+from tests.command_line import command, overrides
+
 WORDS = ["정말", "좋은", "나쁜", "영화", "이다", "아주", "슬픈", "기쁜", "날", "##다", "보고", "싶다"]
 
 
@@ -40,6 +42,15 @@ def tiny_table(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("table") / "rows.csv"
     path.write_text("\n".join(rows), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory, tiny_encoder, tiny_table):
+    """The folder of a finished sweep of two trials, and its process; not to be changed."""
+    folder = tmp_path_factory.mktemp("swept")
+    done = command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
 
 
 @pytest.fixture

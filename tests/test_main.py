@@ -1,58 +1,16 @@
 """The whole way through the command line: a real 2×1 grid, what it leaves in Optuna and MLflow, and its winner."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from sweeper.__main__ import main
-from sweeper.study.record import RECORD, WEIGHTS, TrialRecord
-
-RATES = "study.lr=[3e-2,1e-2]"
-
-
-def command(module: str, *arguments: str, cwd: Path, **options):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        **options,
-    )
-
-
-def overrides(encoder: Path, table: Path) -> list[str]:
-    return [
-        "data=table",
-        f"data.path={table}",
-        f"model={encoder}",
-        "study=lr",
-        RATES,
-        "train.batch_size=8",
-        "train.epochs=3",
-        "data.max_length=16",
-        "progress=plain",
-    ]
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, tiny_encoder, tiny_table):
-    folder = tmp_path_factory.mktemp("swept")
-    done = command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder, done
-
-
-def records(folder: Path) -> list[TrialRecord]:
-    return [TrialRecord.read(path.parent) for path in sorted(folder.glob(f"runs/rows/trials/*/{RECORD}"))]
+from sweeper.study.record import RECORD, WEIGHTS
+from tests.command_line import command, overrides, records
 
 
 def test_a_sweep_shows_epochs_time_left_and_the_winner(swept):

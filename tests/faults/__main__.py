@@ -2,10 +2,13 @@
 
 python -m tests.faults                    all of them, two sweeps at a time
 python -m tests.faults --only MLflow      those whose name holds this; prints and writes nothing
+python -m tests.faults --only MLflow --write    and puts their rows in the place of those in RESULTS.md
 """
 
 import argparse
+import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +26,8 @@ from tests.faults.others import FAULTS, Bench, Skipped
 from tests.faults.sweep import Inputs, Lost, Sweep
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+ROW = re.compile(r"^\| (.+) \| ([^|]+) \| (\d+) \| (\d+) \|$")
+KILLED, OTHER = "killed at", "other fault"
 HEAD = """# What a sweep survives
 
 Written by `python -m tests.faults` (`make faults`). Each try drives the real command line over a grid of
@@ -39,17 +44,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="faults whose name holds this text")
     parser.add_argument("--jobs", type=int, default=2, help="sweeps at a time (default: 2)")
+    parser.add_argument("--write", action="store_true", help="with --only: put these rows into RESULTS.md")
     options = parser.parse_args()
+    # A shell that starts this in the background has SIGINT ignored, and every process below would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="faults-"))
     undisturbed = undisturbed_sweep(folder)
     killer = Killer(folder / "kills", Inputs(folder / "encoder", folder / "rows.csv"), undisturbed, say)
     kills = killer.try_all([kill for kill in every_kill() if options.only in kill.point], options.jobs)
     others = try_others(folder, undisturbed, options.only, options.jobs)
-    table = report(kills, others, time.monotonic() - started)
-    print(table)
-    if not options.only:
-        RESULTS.write_text(table, encoding="utf-8")
     lost = any(outcome.lost for outcome in [*kills.values(), *others.values()])
+    minutes = (time.monotonic() - started) / 60
+    if options.write:
+        before = recorded(RESULTS.read_text(encoding="utf-8"))
+        kills, others, minutes = before[0] | kills, before[1] | others, before[2] + minutes
+    table = report(kills, others, minutes)
+    print(table)
+    if options.write or not options.only:
+        RESULTS.write_text(table, encoding="utf-8")
     if not lost:
         shutil.rmtree(folder)
     return int(lost)
@@ -91,21 +103,37 @@ def try_others(folder: Path, undisturbed: Mapping[str, Any], only: str, jobs: in
         return dict(pool.map(one, [name for name in FAULTS if only in name]))
 
 
-def report(kills: Mapping[str, Outcome], others: Mapping[str, Outcome], seconds: float) -> str:
+def recorded(table: str) -> tuple[dict[str, Outcome], dict[str, Outcome], float]:
+    """What `report` was given for a table: kills, other faults, minutes."""
+    kills, _, others = table.partition(f"| {OTHER} |")
+    whys = re.findall(r"^- (.+?): (.+)$", table, re.MULTILINE)
+    found: list[dict[str, Outcome]] = []
+    for part in (kills, others):
+        rows = [match.groups() for line in part.splitlines() if (match := ROW.match(line))]
+        found.append({
+            name: Outcome(int(tried), int(survived), [why for whose, why in whys if whose == name])
+            if tried.isdigit() else Outcome(skipped=tried)
+            for name, tried, survived, _ in rows
+        })  # fmt: skip
+    minutes = re.search(r" in (\d+) min: ", table)
+    return found[0], found[1], float(minutes[1]) if minutes else 0.0
+
+
+def report(kills: Mapping[str, Outcome], others: Mapping[str, Outcome], minutes: float) -> str:
     """The table as Markdown."""
     every = [*kills.values(), *others.values()]
     totals = [sum(one.tried for one in every), sum(one.survived for one in every), sum(len(one.lost) for one in every)]
     lines = [
         HEAD,
-        f"{totals[0]} tries at {len(kills)} kill points and with {len(others)} other faults in {seconds / 60:.0f} min: "
+        f"{totals[0]} tries at {len(kills)} kill points and with {len(others)} other faults in {minutes:.0f} min: "
         f"{totals[1]} survived, {totals[2]} lost.\n",
     ]
-    for title, outcomes in (("killed at", kills), ("other fault", others)):
+    for title, outcomes in ((KILLED, kills), (OTHER, others)):
         lines += [f"| {title} | times tried | survived | lost |", "|---|--:|--:|--:|"]
         for name, one in outcomes.items():
             lines.append(f"| {name} | {one.skipped or one.tried} | {one.survived} | {len(one.lost)} |")
         lines.append("")
-    lost = [f"- {name}: {why}" for name, one in (*kills.items(), *others.items()) for why in one.lost]
+    lost = [f"- {name}: {' '.join(why.split())}" for name, one in (*kills.items(), *others.items()) for why in one.lost]
     return "\n".join([*lines, *(["Lost:", "", *lost, ""] if lost else [])])
 
 

@@ -7,7 +7,8 @@ import pytest
 
 import tests.faults.pruned
 import tests.faults.stopping  # noqa: F401  these enter their faults
-from tests.faults.kills import KILL, TERM, Kill, every_kill, load_points
+from tests.faults.__main__ import recorded, report
+from tests.faults.kills import KILL, TERM, Kill, Outcome, every_kill, load_points
 from tests.faults.left import differences
 from tests.faults.others import FAULTS, Bench, Skipped
 from tests.faults.sweep import EPOCHS, Inputs, Sweep, check
@@ -87,3 +88,11 @@ def test_what_differs_is_found():
         "/d is missing",
         "/e is there, 3",
     ]
+
+
+def test_rows_tried_again_take_the_place_of_those_of_the_table():
+    kills = {"state half-written": Outcome(4, 4), "model built": Outcome(4, 3, ["SIGTERM: two runs"])}
+    others = {"Ctrl-C": Outcome(1, 0, ["left with code 0"]), "disk full": Outcome(skipped="not root")}
+    table = report(kills, others, 41.0)
+    assert "9 tries at 2 kill points and with 2 other faults in 41 min: 7 survived, 2 lost." in table
+    assert recorded(table) == (kills, others, 41.0)

@@ -1,8 +1,5 @@
 """The page in a real browser, where one is installed."""
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,42 +7,31 @@ import pytest
 
 from sweeper.report import make_report
 from sweeper.study.record import rank
+from tests.chromium import BROWSER, Page
 from tests.reporting import fabricated
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("/usr/bin/chromium")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync", "--enable-logging=stderr", "--window-size=1280,1000",
-)  # fmt: skip
-UNHURRIED = "--virtual-time-budget=20000"  # the page is looked at when nothing is left to do
-PRINT = "dispatchEvent(new Event('beforeprint'))"
+OPENED = "Number(document.documentElement.dataset.opened)"  # milliseconds until every wide picture stood
+TOLD = "Number(document.documentElement.dataset.drawn)"
+FOUND = "document.querySelectorAll('.plot.js-plotly-plot:has(.main-svg)').length"
 MANY_CLASSES = 58
 BEARABLE = 15_000  # milliseconds: five times what is promised, for a machine that does other things too
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 
-def dump(page: Path, folder: Path, *flags: str) -> str:
-    """The page's elements as the browser has them in the end; its console must have stayed silent."""
-    command = [BROWSER, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
-    assert "CONSOLE" not in done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def browser():
+    with Page() as opened:
+        yield opened
 
 
-def counted(dom: str) -> tuple[int, int]:
-    """Pictures that the page says it has drawn, and those that plotly has."""
-    told = re.search(r'data-drawn="(\d+)"', dom)
-    assert told
-    return int(told[1]), len(re.findall(r'class="plot[^"]*js-plotly-plot', dom))
-
-
-def printed(page: Path, folder: Path) -> Path:
-    """A copy that is about to be printed once its wide pictures stand."""
-    script = f"<script>addEventListener('load', () => setTimeout(() => {PRINT}, 9000))</script></body>"
-    copy = folder / "printed.html"
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    return copy
+@pytest.fixture
+def tab(browser):
+    """A tab, whose console must have stayed silent in the end."""
+    browser.console.clear()
+    browser.resize(1280, 1000)
+    yield browser
+    assert not browser.console
 
 
 @pytest.fixture(scope="module")
@@ -72,32 +58,31 @@ def pruned(study, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("which", ["classes", "regression", "pruned"])
-def test_every_figure_is_drawn_for_print_and_the_console_stays_silent(which, request, tmp_path):
+def test_every_figure_is_drawn_for_print_and_the_console_stays_silent(which, request, tab, tmp_path):
     if which == "regression":
         page = make_report(request.getfixturevalue("regression_study").runs, output=tmp_path / "r.html", baseline=False)
     else:
         page = request.getfixturevalue({"classes": "page_file"}.get(which, which))
     places = page.read_text(encoding="utf-8").count("data-figure=")
-    assert counted(dump(printed(page, tmp_path), tmp_path, UNHURRIED)) == (places, places)
+    tab.open(page.as_uri())
+    tab.wait(OPENED)
+    tab.evaluate("void dispatchEvent(new Event('beforeprint'))")
+    tab.wait(f"{FOUND} === {places} && {TOLD} === {places}")
 
 
-def test_a_trials_own_picture_waits_until_it_is_looked_at(page_file, tmp_path):
+def test_a_trials_own_picture_waits_until_it_is_looked_at(page_file, tab):
     wide = page_file.read_text(encoding="utf-8").count('<figure class="wide">')
-    dom = dump(page_file, tmp_path, UNHURRIED)
-    assert counted(dom) == (wide, wide)
-    assert dom.count('class="modebar ') == wide  # with plotly's own buttons
-    drawn, found = counted(dump(page_file, tmp_path, UNHURRIED, "--window-size=1280,12000"))
-    assert drawn == found > wide
+    tab.open(page_file.as_uri())
+    tab.wait(OPENED)
+    assert (tab.evaluate(TOLD), tab.evaluate(FOUND)) == (wide, wide)
+    assert tab.evaluate("document.querySelectorAll('.modebar').length") == wide  # with plotly's own buttons
+    tab.evaluate("document.querySelector('.small').scrollIntoView()")
+    tab.wait(f"{TOLD} > {wide} && {FOUND} === {TOLD}")
 
 
-def test_two_hundred_trials_of_58_classes_open_quickly_and_stay_small(crowd, tmp_path):
+def test_two_hundred_trials_of_58_classes_open_quickly_and_stay_small(crowd, tab):
     text = crowd.read_text(encoding="utf-8")
     assert len(text.encode()) < 6e6
     assert "heatmap" in text
-    assert text.count("setTimeout(next)") == 1
-    # With virtual time no time passes, and without it the page is looked at once it is loaded: so draw all before.
-    at_once = tmp_path / "at_once.html"
-    at_once.write_text(text.replace("setTimeout(next)", "queueMicrotask(next)"), encoding="utf-8")
-    opened = re.search(r'data-opened="(\d+)"', dump(at_once, tmp_path))
-    assert opened
-    assert 0 < int(opened[1]) < BEARABLE
+    tab.open(crowd.as_uri())
+    assert 0 < tab.wait(OPENED) < BEARABLE
