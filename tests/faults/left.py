@@ -11,6 +11,8 @@ from typing import Any
 
 TIMES = ("seconds", "sentences_per_second", "peak_memory_mb", "peak_rss_mb", "peak_gpu_mb")
 TIMED_METRICS = ("epoch_seconds", *TIMES[1:])
+ELSEWHERE = ("launcher", "storage", "tracking")  # settings of where a sweep runs and is shown, not of what it is
+ASIDE = ".artifact.uploading."  # what MLflow has not renamed yet, and lists to nobody
 TAGS = ("sweeper.state", "sweeper.overfit_epoch", "sweeper.winner")
 
 
@@ -18,7 +20,7 @@ def trial(folder: Path) -> dict[str, Any]:
     """A trial's folder: its files, its record and its curve without times, and what hashes weights have."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     lines = (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()
-    for elsewhere in ("launcher", "storage", "tracking"):
+    for elsewhere in ELSEWHERE:
         record["config"].pop(elsewhere, None)
     record["tags"] = {k: v for k, v in record["tags"].items() if not k.startswith(("git.", "version."))}
     record["curve"] = [without_times(epoch) for epoch in record["curve"]]
@@ -91,7 +93,7 @@ def mlflow_tables(database: Any, served: Path | None) -> dict[str, Any]:
         )
         title = f"{name} again" if name in found else str(name)
         found[title] = {
-            "status": status, "stage": stage, "params": {k: v for k, v in params.items() if "launcher" not in k},
+            "status": status, "stage": stage, "params": {k: v for k, v in params.items() if not k.startswith(ELSEWHERE)},
             "steps": {str(key): count for key, count in sorted(steps.items(), key=str)},
             "tags": {k: v for k, v in tags.items() if k in TAGS},
             "artifacts": artifacts(place, served),
@@ -104,7 +106,8 @@ def artifacts(place: str, served: Path | None) -> list[str]:
     folder = Path(place.removeprefix("file://"))
     if served is not None:
         folder = served / place.removeprefix("mlflow-artifacts:/")
-    return sorted(path.name + ("" if path.stat().st_size else " (empty)") for path in folder.rglob("*.*"))
+    files = [path for path in folder.rglob("*.*") if not path.name.startswith(ASIDE)]
+    return sorted(path.name + ("" if path.stat().st_size else " (empty)") for path in files)
 
 
 def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
