@@ -1,4 +1,4 @@
-"""Take the pictures of the documents from real runs: `python experiments/pictures.py`, after `make record` and `make sweep`.
+"""Take the documents' pictures from real runs: `python experiments/pictures.py`, after `make record` and `make sweep`.
 
 From the recorded sample's page, its first screen; from the page of another recorded experiment, three trials that
 show under-fitting, overfitting and no learning; from MLflow on `make sweep`'s runs, the table of the sample's

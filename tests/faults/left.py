@@ -93,7 +93,8 @@ def mlflow_tables(database: Any, served: Path | None) -> dict[str, Any]:
         )
         title = f"{name} again" if name in found else str(name)
         found[title] = {
-            "status": status, "stage": stage, "params": {k: v for k, v in params.items() if not k.startswith(ELSEWHERE)},
+            "status": status, "stage": stage,
+            "params": {k: v for k, v in params.items() if not k.startswith(ELSEWHERE)},
             "steps": {str(key): count for key, count in sorted(steps.items(), key=str)},
             "tags": {k: v for k, v in tags.items() if k in TAGS},
             "artifacts": artifacts(place, served),
