@@ -52,8 +52,8 @@ report: $(READY) ## write the report of what has been trained
 status: $(READY) ## say what has been trained and what is left
 	$(PY) -m sweeper.status $(NAMED) $(ARGS)
 
-test: $(READY) ## run the tests (ARGS="-k overfitting")
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(ARGS)
+test: $(READY) ## run the tests on up to four cores (ARGS="-k overfitting")
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 faults: $(READY) ## put every fault into sweeps and count what survives (about half an hour)
 	OMP_NUM_THREADS=1 $(PY) -m tests.faults $(ARGS)

@@ -46,3 +46,15 @@ def test_no_document_names_a_machine_or_a_tool_of_its_makers():
     for name in listed.stdout.splitlines():
         text = (REPO / name).read_text(encoding="utf-8")
         assert not re.search(r"/root/|/home/\w|/tmp/\w", text), name
+
+
+def test_the_measured_safety_is_that_of_the_recorded_faults():
+    results = (REPO / "tests/faults/RESULTS.md").read_text(encoding="utf-8")
+    english, korean = ((REPO / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
+    [total] = re.findall(r"^\d+ tries at .*$", results, re.MULTILINE)
+    rows = [line for line in results.splitlines() if line.startswith("| ")]
+    assert len(rows) > 70
+    assert total in english
+    assert [row for row in rows if row not in english] == []
+    tried, _, _, minutes, survived, lost = re.findall(r"\d+", total)
+    assert f"{minutes}분 동안 **{tried}번 시도해 {survived}번 살아남았고 {lost}번" in korean

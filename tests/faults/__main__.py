@@ -35,7 +35,7 @@ three points and three epochs, puts the fault in, gives the same command again u
 compares with an undisturbed sweep: every record and curve without its times, every kept file's hash, every
 run, parameter, metric and step in MLflow, every trial in Optuna; and counts the epochs that were trained
 again. Kills are SIGKILL and SIGTERM, with one worker and with four, of a worker, of the parent or of all
-processes at once.
+processes at once. `--only NAME --write` tries faults again and puts their rows in the place of the old ones.
 """
 
 
