@@ -15,8 +15,8 @@ from tests.chromium import Page  # noqa: E402
 from tests.faults.servers import MlflowServer  # noqa: E402
 
 RECORDED = Path("runs/recorded")
-CURVES = "nsmc"
-SHOWN = {"underfitting": "lr=1e-06 bs=64", "overfitting": "lr=0.0001 bs=64", "not_learning": "lr=0.005 bs=64"}
+CURVES = "kor_hate"
+SHOWN = {"underfitting": "lr=5e-06 bs=64", "overfitting": "lr=0.001 bs=64", "not_learning": "lr=0.005 bs=64"}
 SAMPLE = "emotion58_sample"
 OPENED = "document.documentElement.dataset.opened"
 
@@ -48,7 +48,7 @@ def mlflow(page: Page, file: Path) -> None:
     server = MlflowServer(Path("runs/mlflow-pictures"), f"sqlite:///{Path('runs/mlflow.db').resolve()}")
     server.start()
     try:
-        page.resize(1500, 700)
+        page.resize(1600, 760)
         page.open(
             f"{server.uri}/#/experiments/1/runs?orderByKey=metrics.%60at_overfit.val_accuracy%60&orderByAsc=false&startTime=ALL&compareRunsMode=CHART"
         )
