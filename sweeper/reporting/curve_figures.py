@@ -18,6 +18,7 @@ from sweeper.reporting.drawing import (
     upright_line,
 )
 from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.space import GRID
 
 SMALL_HEIGHT = 300
 MANY = 30  # lines above which points are not marked
@@ -144,7 +145,7 @@ def title(record: TrialRecord) -> str:
 
 def also_text(record: TrialRecord) -> str:
     """`optimizer.name=sgd`: what tells a trial from others of its learning rate and batch size; may be empty."""
-    return settings_text({name: value for name, value in record.varied.items() if name not in ("lr", "batch_size")})
+    return settings_text({name: value for name, value in record.varied.items() if name not in GRID})
 
 
 def settings_text(varied: Mapping[str, Any]) -> str:

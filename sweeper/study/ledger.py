@@ -1,11 +1,12 @@
-"""The Optuna study as a ledger: which grid points there are, who has begun one, how each ended.
+"""The Optuna study as a ledger: which points there are, who has begun one, how each ended.
 
 Optuna's own GridSampler would neither retry a failed point nor notice one that a dead process left
-RUNNING, so the points are ours and Optuna holds their states. A point enters Optuna when it is
-begun, and is RUNNING until its record is told; a RUNNING point whose trial folder nobody has locked
-was left by a dead process and is begun again under the same number. All changes are made under one
-file lock, so that two sweeps started together do not begin a point twice. A storage that is away is
-waited for; what it may have changed before it went is looked for before it is changed again.
+RUNNING, so the points are ours and Optuna holds their states (a search asks its samplers for points in
+`sampling.py`, before they come here). A point enters Optuna when it is begun, and is RUNNING until its
+record is told; a RUNNING point whose trial folder nobody has locked was left by a dead process and is
+begun again under the same number. All changes are made under one file lock, so that two sweeps started
+together do not begin a point twice. A storage that is away is waited for; what it may have changed
+before it went is looked for before it is changed again.
 """
 
 import logging
@@ -27,14 +28,15 @@ from sweeper.errors import UserError
 from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.patience import patiently
 from sweeper.study.pruning import judge
-from sweeper.study.record import TrialRecord
-from sweeper.study.space import Point
+from sweeper.study.record import TrialRecord, merit
+from sweeper.study.space import Point, Value
 from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
 KEY, VARIED, STOPPED_AT = "key", "varied", "stopped_at"
 STATE = "state"  # written with every record that is told, so a trial that failed without it was let go
 STORAGE_LOCK = "storage.lock"
+SCHEDULES = ("constant", "linear")  # Optuna wants the same choices in every trial
 
 Fate = Literal["open", "told", "let go"]
 
@@ -195,7 +197,7 @@ class Ledger:
 
     def _report(self, point: Point, epoch: EpochMetrics) -> None:
         trial = self._trials().get(point.key)
-        value = epoch.val_accuracy if epoch.val_accuracy is not None else -epoch.val_loss
+        value = merit(epoch)
         if trial is None or trial.state.is_finished() or epoch.epoch in trial.intermediate_values:
             return
         if math.isfinite(value):
@@ -261,10 +263,17 @@ class Ledger:
             if trial.user_attrs.get(KEY) == point.key:
                 return int(trial.number)
 
-    def _suggest(self, trial: Trial, varied: Mapping[str, float | int]) -> None:
+    def _suggest(self, trial: Trial, varied: Mapping[str, Value]) -> None:
         """Make the point's values the trial's parameters; those it has stay. A kill may have left it without."""
-        trial.suggest_float("lr", min(1e-7, varied["lr"]), max(1.0, varied["lr"]), log=True)
-        trial.suggest_int("batch_size", 1, max(4096, int(varied["batch_size"])))
+        for name, value in varied.items():
+            if isinstance(value, str):
+                trial.suggest_categorical(name, SCHEDULES)
+            elif isinstance(value, int):
+                trial.suggest_int(name, 0 if name == "seed" else 1, max(4096, value))
+            elif name == "lr":
+                trial.suggest_float(name, min(1e-7, value), max(1.0, value), log=True)
+            else:
+                trial.suggest_float(name, 0.0, max(1.0, value))
 
 
 def _fate(trial: FrozenTrial) -> Fate:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from sweeper.study.space import GRID, Value
 from sweeper.training.checkpoint import write_atomically
 from sweeper.training.metrics import EpochMetrics
 
@@ -46,7 +47,7 @@ class TrialRecord:
     key: str
     state: State
     config: Mapping[str, Any]
-    varied: Mapping[str, float | int]
+    varied: Mapping[str, Value]
     data: str
     curve: tuple[EpochMetrics, ...]
     overfit_epoch: int | None
@@ -77,7 +78,7 @@ class TrialRecord:
         at = self.at_overfit
         if not self.is_candidate or at is None:
             return -math.inf
-        return at.val_accuracy if at.val_accuracy is not None else -at.val_loss
+        return merit(at)
 
     def serves(self, stopped_by: str | None) -> bool:
         """Whether this record is the answer to a request for the same key.
@@ -122,13 +123,17 @@ class TrialRecord:
         return cls(**plain)
 
 
-SHORT = {"batch_size": "bs"}
-FIRST = ("lr", "batch_size")
+SHORT = {"batch_size": "bs", "weight_decay": "wd"}
 
 
-def trial_name(varied: Mapping[str, float | int]) -> str:
-    """`lr=2e-05 bs=64`: the varied settings in the field's short names, always in the same order."""
-    order = sorted(varied, key=lambda key: (FIRST.index(key) if key in FIRST else len(FIRST), key))
+def merit(epoch: EpochMetrics) -> float:
+    """What epochs and trials are compared by, the higher the better: validation accuracy, or minus the loss."""
+    return epoch.val_accuracy if epoch.val_accuracy is not None else -epoch.val_loss
+
+
+def trial_name(varied: Mapping[str, Value]) -> str:
+    """`lr=2e-05 bs=64 wd=0.01`: the varied settings in the field's short names, always in the same order."""
+    order = sorted(varied, key=lambda key: (GRID.index(key) if key in GRID else len(GRID), key))
     return " ".join(f"{SHORT.get(key, key)}={varied[key]}" for key in order)
 
 

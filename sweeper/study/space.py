@@ -20,7 +20,17 @@ NOT_IDENTITY = {
     "train": ("device", "keep_weights", "cuda_graphs"),
     "data": ("source", "path", "train", "validation", "test"),
 }
-VARIED = (("optimizer", "lr"), ("train", "batch_size"))
+PLACES = {  # what a study may vary, and where the configuration has it
+    "lr": ("optimizer", "lr"),
+    "batch_size": ("train", "batch_size"),
+    "warmup": ("schedule", "warmup"),
+    "weight_decay": ("optimizer", "weight_decay"),
+    "dropout": ("head", "dropout"),
+    "schedule": ("schedule", "name"),
+    "seed": ("train", "seed"),
+}
+GRID = ("lr", "batch_size")  # what every trial is named by, whether it varies or not
+Value = float | int | str
 
 
 @dataclass(frozen=True)
@@ -28,21 +38,33 @@ class Point:
     """One point of a study: what varies, the whole configuration with it put in, and the trial's key."""
 
     key: str
-    varied: Mapping[str, float | int]
+    varied: Mapping[str, Value]
     config: Mapping[str, Any]
 
 
-def grid(learning_rates: Sequence[float], batch_sizes: Sequence[int]) -> list[dict[str, float | int]]:
+def grid(learning_rates: Sequence[float], batch_sizes: Sequence[int]) -> list[dict[str, Value]]:
     """The full product, in the order given: every learning rate at the first batch size first."""
     return [{"lr": lr, "batch_size": size} for size, lr in product(batch_sizes, learning_rates)]
 
 
-def with_values(config: Mapping[str, Any], varied: Mapping[str, float | int]) -> dict[str, Any]:
+def ranges_of(config: Mapping[str, Any]) -> dict[str, list[Value]]:
+    """What a search varies, by setting: the two ends of a range or the values to choose from.
+
+    Learning rate and batch size are always there, with their one value where they do not vary.
+    """
+    fixed = {name: [config[section][key]] for name, (section, key) in PLACES.items() if name in GRID}
+    return fixed | {name: list(config["study"][name]) for name in PLACES if config["study"].get(name)}
+
+
+def with_values(config: Mapping[str, Any], varied: Mapping[str, Value]) -> dict[str, Any]:
     """The configuration that trains exactly this point: a `single` study with the point's values put in."""
-    optimizer = {**config["optimizer"], "lr": varied["lr"]}
-    train = {**config["train"], "batch_size": varied["batch_size"]}
-    study = {**config["study"], "name": "single", "lr": None, "batch_size": None}
-    return {**config, "optimizer": optimizer, "train": train, "study": study}
+    changed = {section: dict(config[section]) for section, _ in PLACES.values()}
+    for name, value in varied.items():
+        section, key = PLACES[name]
+        changed[section][key] = value
+    no_budget = dict.fromkeys(("trials", "minutes", "epochs"))
+    study = {**config["study"], "name": "single", **dict.fromkeys(PLACES), "budget": no_budget}
+    return {**config, **changed, "study": study}
 
 
 def identity(config: Mapping[str, Any], *, data: str, model: str, precision: str) -> dict[str, Any]:
@@ -73,12 +95,17 @@ def trial_key(whole: Mapping[str, Any]) -> str:
     return digest(whole)
 
 
-def configuration_key(whole: Mapping[str, Any]) -> str:
-    """The key that all points of a study share: the identity without what varies."""
+def configuration_key(whole: Mapping[str, Any], ranges: Mapping[str, Any] | None = None) -> str:
+    """The key that all points of a study share: the identity without what varies.
+
+    Args:
+        ranges: of a search, which is another one where they differ: what was learned in one range says little of
+            another, and samplers want one space.
+    """
     shared = {section: dict(value) if isinstance(value, Mapping) else value for section, value in whole.items()}
-    for section, key in VARIED:
+    for section, key in (PLACES[name] for name in {*GRID, *(ranges or ())}):
         shared[section].pop(key)
-    return digest(shared)[:8]
+    return digest(shared | ({"ranges": ranges} if ranges else {}))[:8]
 
 
 def model_fingerprint(model: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.study.record import TrialRecord, rank
+from sweeper.study.space import PLACES
 from sweeper.tracked import flat
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def batch_of(record: TrialRecord) -> int:
 
 def _settings(record: TrialRecord) -> dict[str, str]:
     whole = flat({section: record.config[section] for section in SECTIONS if section in record.config})
-    varied = flat({key: value for key, value in record.varied.items() if key not in ("lr", "batch_size")})
+    varied = flat({key: value for key, value in record.varied.items() if key not in PLACES})  # the others are in it
     return {key: value for key, value in (whole | varied).items() if key not in NOT_SHOWN}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sweeper.study.files import clear_up, drop_final, read_curve, remove_half_written
 from sweeper.study.locks import Busy, locked
 from sweeper.study.record import RECORD, TrialRecord
+from sweeper.study.space import Value
 
 LOCK = "lock"
 START = "trial.json"  # how the trial was first computed; a resumed trial keeps it
@@ -35,7 +36,7 @@ class TrialTask:
     """
 
     key: str
-    varied: Mapping[str, float | int]
+    varied: Mapping[str, Value]
     config: Mapping[str, Any]
     folder: str
     corpus: str

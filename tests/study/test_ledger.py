@@ -6,6 +6,7 @@ from records import epoch, point, prune, record
 from sweeper.errors import UserError
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.pruning import make_pruner
+from sweeper.study.space import Point
 
 POINTS = [point("a", lr=1e-3), point("b", lr=1e-4), point("c", lr=1e-5)]
 
@@ -45,6 +46,17 @@ def test_a_told_point_has_parameters_score_and_curve(ledger, tmp_path):
     assert trial.params == {"lr": 1e-3, "batch_size": 64}
     assert trial.value == 0.2
     assert trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_all_that_a_search_varies_are_parameters_whatever_their_kind(ledger, tmp_path):
+    kinds = {"warmup": 0.1, "weight_decay": 2.0, "dropout": 0.0, "schedule": "linear", "seed": 10_000}
+    others = {"warmup": 0.2, "weight_decay": 0.0, "dropout": 0.3, "schedule": "constant", "seed": 0}
+    for key, more in (("a", kinds), ("b", others)):
+        one = point(key)
+        one = Point(one.key, {**one.varied, **more}, one.config)
+        ledger.claim([one], lambda p: False)
+        ledger.tell(one, record(key))
+        assert stored(tmp_path)[key].params == one.varied
 
 
 def test_telling_twice_changes_nothing(ledger, tmp_path):

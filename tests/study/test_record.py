@@ -97,3 +97,8 @@ def test_trial_name_is_short():
 
 def test_trial_name_does_not_depend_on_the_order_in_a_file():
     assert trial_name({"seed": 1, "batch_size": 64, "lr": 2e-5}) == "lr=2e-05 bs=64 seed=1"
+
+
+def test_a_searchs_trial_is_named_by_all_that_varies():
+    varied = {"warmup": 0.1, "schedule": "linear", "weight_decay": 0.01, "batch_size": 64, "lr": 2.35e-5}
+    assert trial_name(varied) == "lr=2.35e-05 bs=64 schedule=linear warmup=0.1 wd=0.01"

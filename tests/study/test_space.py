@@ -5,7 +5,16 @@ import pytest
 from records import CONFIG
 
 from sweeper.errors import UserError
-from sweeper.study.space import configuration_key, grid, identity, model_fingerprint, trial_key, with_values
+from sweeper.study.space import (
+    PLACES,
+    configuration_key,
+    grid,
+    identity,
+    model_fingerprint,
+    ranges_of,
+    trial_key,
+    with_values,
+)
 
 
 def whole(config, data="d", model="m", precision="float32"):
@@ -81,6 +90,31 @@ def test_a_hub_that_cannot_be_reached_is_told(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"model=someone/nothing.*hub"):
         model_fingerprint("someone/nothing")
+
+
+def test_what_a_search_varies_is_put_where_the_configuration_has_it():
+    varied = {"lr": 1e-4, "batch_size": 8, "warmup": 0.1, "weight_decay": 0.01, "dropout": 0.2}
+    config = with_values(CONFIG, {**varied, "schedule": "linear", "seed": 3})
+    found = {name: config[section][key] for name, (section, key) in PLACES.items()}
+    assert found == {**varied, "schedule": "linear", "seed": 3}
+    assert with_values(CONFIG, {"lr": 1e-4, "batch_size": 8})["head"] == CONFIG["head"]
+    assert config["study"]["name"] == "single"
+    assert {config["study"][name] for name in PLACES} == {None}
+    assert set(config["study"]["budget"].values()) == {None}
+
+
+def test_a_search_has_the_ranges_that_are_named_and_the_one_value_of_rate_and_size():
+    assert ranges_of(CONFIG) == {"lr": [1e-3], "batch_size": [64]}
+    named = {**CONFIG, "study": {"name": "search", "lr": (1e-5, 1e-3), "batch_size": None, "dropout": (0.0, 0.3)}}
+    assert ranges_of(named) == {"lr": [1e-5, 1e-3], "batch_size": [64], "dropout": [0.0, 0.3]}
+
+
+def test_a_search_with_other_ranges_is_another_search():
+    ranges = {"lr": [1e-5, 1e-3], "batch_size": [64], "seed": [0, 1]}
+    key = configuration_key(whole(CONFIG), ranges)
+    assert key != configuration_key(whole(CONFIG), {**ranges, "lr": [1e-6, 1e-3]})
+    assert key == configuration_key(whole(changed("train", "seed", 1)), ranges)  # the seed varies
+    assert key != configuration_key(whole(changed("train", "epochs", 1)), ranges)
 
 
 def test_model_fingerprint_follows_the_weights(tmp_path):

@@ -90,3 +90,16 @@ def test_the_markdown_table_keeps_its_shape_whatever_a_reason_holds():
     lines = markdown_table([bad], None).splitlines()
     assert len(lines) == 3
     assert "a\\|b c" in lines[2]
+
+
+def test_what_a_search_varies_is_shown_once():
+    records = [
+        record(
+            key, 1e-3, 0.5,
+            config={"optimizer": {"lr": 1e-3}, "train": {"batch_size": 64}, "head": {"dropout": dropout}},
+            varied={"lr": 1e-3, "batch_size": 64, "dropout": dropout},
+        )
+        for key, dropout in (("a", 0.1), ("b", 0.2))
+    ]  # fmt: skip
+    [line] = [line for line in markdown_table(records, "a").splitlines() if "0.1" in line]
+    assert line.endswith("| head.dropout=0.1 |")
