@@ -16,9 +16,9 @@ def figures(epoch: EpochMetrics) -> str:
     return "  ".join(parts)
 
 
-def count(number_of: int, what: str) -> str:
-    """`1 trial`, `8 trials`."""
-    return f"{number_of} {what}" if number_of == 1 else f"{number_of} {what}s"
+def count(number_of: float, what: str) -> str:
+    """`1 trial`, `8 trials`, `0.5 minutes`."""
+    return f"{number_of:g} {what}" if number_of == 1 else f"{number_of:g} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -9,4 +9,4 @@ def test_durations_read_well(seconds, text):
 
 
 def test_one_is_singular():
-    assert (count(1, "trial"), count(8, "trial")) == ("1 trial", "8 trials")
+    assert [count(number, "minute") for number in (1, 8, 0.5)] == ["1 minute", "8 minutes", "0.5 minutes"]

@@ -1,0 +1,144 @@
+"""What a search tries next, asked of Optuna: the same past gives the same next point, in whichever process.
+
+A sampler's random state lives in memory, where a kill takes it. So every point is asked of a fresh sampler, seeded
+with the search's seed and the number of points before it, on a study in memory that holds just these points. Those
+that are being trained are in it as running: TPE takes them for bad ones (constant liar), GP averages over what may
+come of them, so that workers do not crowd together. A trial that diverged counts as the worst there was, since a
+sampler that did not hear of it would go there again. Limit: a point costs time in proportion to the points before it.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeper.study.record import TrialRecord, merit
+from sweeper.study.space import Value
+
+Past = Sequence[tuple[Mapping[str, Value], TrialRecord | None]]
+
+INTERVALS = ("lr", "warmup", "weight_decay", "dropout")  # anything between two ends; the others are choices
+LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
+ORDERED = ("batch_size",)  # choices of which neighbours are alike
+DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
+
+
+class Space:
+    """The ranges of a search as Optuna's distributions; choices are known to it by their numbers.
+
+    Args:
+        ranges: by setting, the two ends of an interval or the values to choose from; one value alone is fixed.
+    """
+
+    def __init__(self, ranges: Mapping[str, Sequence[Value]]) -> None:
+        self.ranges = ranges
+        self.distributions = {name: _distribution(name, ends) for name, ends in ranges.items() if len(ends) > 1}
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """The settings that Optuna's parameters stand for."""
+        return {name: self._value(name, params.get(name)) for name in self.ranges}
+
+    def params(self, varied: Mapping[str, Value]) -> dict[str, Any]:
+        """Optuna's parameters for these settings."""
+        return {name: varied[name] if name in INTERVALS else self._number(name, varied) for name in self.distributions}
+
+    def everything(self) -> Iterator[dict[str, Value]]:
+        """Every point, where there are finitely many; else nothing."""
+        if not set(INTERVALS) & set(self.distributions):
+            yield from (dict(zip(self.ranges, choice, strict=True)) for choice in product(*self.ranges.values()))
+
+    def _value(self, name: str, param: Any) -> Value:
+        choices = self.ranges[name]
+        if name not in self.distributions:
+            return choices[0]
+        if name not in INTERVALS:
+            return choices[int(param)]
+        low, high = (float(end) for end in choices)
+        return min(max(float(f"{param:.{DIGITS}g}"), low), high)
+
+    def _number(self, name: str, varied: Mapping[str, Value]) -> int:
+        return list(self.ranges[name]).index(varied[name])
+
+
+def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
+    if name in INTERVALS:
+        low, high = (float(end) for end in ends)
+        return FloatDistribution(low, high, log=name in LOGARITHMIC and low > 0)
+    return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))
+
+
+def propose(sampler: str, seed: int, space: Space, past: Past, attempt: int = 0) -> dict[str, Value]:
+    """The point after these, which may be one of them.
+
+    Args:
+        sampler: tpe, gp, random or qmc.
+        past: the settings of every point so far, in their order, with its record if it has ended.
+        attempt: another number may give another point.
+    """
+    scores = [record.score for _, record in past if record is not None and record.is_candidate]
+    trials = (_trial(space, varied, record, min(scores, default=None)) for varied, record in past)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Optuna calls experimental
+        study = optuna.create_study(direction="maximize", sampler=_sampler(sampler, seed, len(past), attempt, space))
+        study.add_trials(trial for trial in trials if trial is not None)
+        return space.values(study.ask(space.distributions).params)
+
+
+def _trial(
+    space: Space, varied: Mapping[str, Value], record: TrialRecord | None, worst: float | None
+) -> FrozenTrial | None:
+    """A point as the sampler shall know it; None where it can learn nothing from it."""
+    about: dict[str, Any] = {"params": space.params(varied), "distributions": dict(space.distributions)}
+    if record is None:
+        return create_trial(state=TrialState.RUNNING, **about)
+    if record.is_candidate:
+        return create_trial(state=TrialState.COMPLETE, value=record.score, **about)
+    if record.state == "pruned":
+        steps = {epoch.epoch: merit(epoch) for epoch in record.curve if math.isfinite(merit(epoch))}
+        return create_trial(state=TrialState.PRUNED, intermediate_values=steps, **about)
+    if record.state == "diverged" and worst is not None:
+        return create_trial(state=TrialState.COMPLETE, value=worst, **about)
+    return None
+
+
+def _sampler(name: str, seed: int, number: int, attempt: int, space: Space) -> BaseSampler:
+    own = _seed(seed, number, attempt)
+    if name == "tpe":
+        return TPESampler(seed=own, constant_liar=True)
+    if name == "gp":
+        return GPSampler(seed=own)
+    if name == "qmc":
+        return _Sequence(_seed(seed), number + attempt, space.distributions)
+    return RandomSampler(seed=own)
+
+
+def _seed(*parts: int) -> int:
+    """32 bits that follow from the parts alone and are unlike those of their neighbours."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
+
+
+class _Sequence(QMCSampler):
+    """A scrambled Sobol sequence at one of its numbers.
+
+    Optuna's own counts in the storage and draws its first point at random. The method that counts is private;
+    nothing else tells it where in the sequence to go on.
+    """
+
+    def __init__(self, seed: int, number: int, distributions: Mapping[str, BaseDistribution]) -> None:
+        super().__init__(scramble=True, seed=seed)
+        self._number, self._distributions = number, dict(sorted(distributions.items()))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All that varies, from the first point on."""
+        return self._distributions
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._number
