@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
 from sweeper.errors import UserError, redact
-from sweeper.schema import KEYS, LONGEST_NAME, TAKEN, Config, read
+from sweeper.schema import KEYS, LONGEST_NAME, SEARCH_ALONE, TAKEN, Config, read
 from sweeper.values import alternatives, bare, refusal, similar, suggest
 
 __all__ = [
@@ -28,13 +28,18 @@ __all__ = [
     "redact_url",
 ]
 
-LATER_KEYS = {"cuda_graphs": False}  # of `train`
+LATER_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "train": {"cuda_graphs": False},
+    "study": {key: None for name in SEARCH_ALONE if "." not in (key := name.removeprefix("study."))}
+    | {"budget": {"trials": None, "minutes": None, "epochs": None}},
+}
 TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 WIDTH = 34
+BUDGET = "study.budget."
 USAGE = """sweeper: which learning rate, batch size and number of epochs suit my labelled sentences?
 
-It trains the grid, logs every epoch, finds each training's overfitting point (the last epoch before validation
-loss first rises) and compares the trainings there.
+It trains a grid or searches ranges, logs every epoch, finds each training's overfitting point (the last epoch
+before validation loss first rises) and compares the trainings there.
 
 Usage: python -m sweeper [group=option ...] [key=value ...]
        python -m sweeper.best [--export]     the winner, and its scores on the test split
@@ -43,6 +48,7 @@ Usage: python -m sweeper [group=option ...] [key=value ...]
 EXAMPLES = """Examples:
   python -m sweeper study=lr,batch
   python -m sweeper experiment=kor_hate model=klue/bert-base study=grid "study.lr=[1e-4,2e-5]"
+  python -m sweeper study=search prune=overfit study.budget.epochs=100 "study.dropout=[0,0.3]"
   python -m sweeper data=table data.path=my.csv data.text=sentence data.label=emotion model=klue/bert-base"""
 
 
@@ -58,6 +64,7 @@ def compose(overrides: Sequence[str]) -> Config:
     given = dict(_parsed(text) for text in overrides)
     values = _composed(given)
     values["data"] = _one_place(values["data"], set(given))
+    values["study"] = _one_budget(values["study"], given)
     values["name"] = values["name"] if values["name"] is not None else _name(values, set(given))
     return read(values)
 
@@ -66,7 +73,7 @@ def compose_studies(overrides: Sequence[str]) -> list[Config]:
     """One configuration a study: `study=lr,batch` gives two, to be run one after the other.
 
     Among several, a list belongs to the study that it is named after: `study.lr` is not given to `batch`, which
-    takes the rate that won, nor `study.batch_size` to `lr`.
+    takes the rate that won, nor `study.batch_size` to `lr`, and what only a search takes to no other.
 
     Raises:
         UserError: as `compose`.
@@ -76,12 +83,16 @@ def compose_studies(overrides: Sequence[str]) -> list[Config]:
         return [compose(overrides)]
     names = chosen[-1].removeprefix("study=").split(",")
     rest = [override for override in overrides if override not in chosen]
-    return [compose([*_for_study(name, rest, alone=len(names) == 1), f"study={name}"]) for name in names]
+    return [compose([*_for_study(name, rest, names), f"study={name}"]) for name in names]
 
 
-def _for_study(name: str, overrides: Sequence[str], *, alone: bool) -> list[str]:
-    foreign = None if alone else {"lr": "study.batch_size=", "batch": "study.lr="}.get(name)
-    return [override for override in overrides if foreign is None or not override.startswith(foreign)]
+def _for_study(name: str, overrides: Sequence[str], names: Sequence[str]) -> list[str]:
+    foreign: set[str] = set()
+    if len(names) > 1:
+        foreign |= {"lr": {"study.batch_size"}, "batch": {"study.lr"}}.get(name, set())
+    if "search" in names and name != "search":
+        foreign |= set(SEARCH_ALONE)
+    return [override for override in overrides if override.partition("=")[0] not in foreign]
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
@@ -89,8 +100,9 @@ def from_plain(values: Mapping[str, Any]) -> Config:
 
     Keys that came later than the first frozen winners have the value here that those were trained with.
     """
-    if isinstance(train := values.get("train"), Mapping):
-        values = {**values, "train": {**LATER_KEYS, **train}}
+    for section, later in LATER_KEYS.items():
+        if isinstance(given := values.get(section), Mapping):
+            values = {**values, section: {**later, **given}}
     return read(values)
 
 
@@ -213,6 +225,14 @@ def _one_place(data: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
         data = {**data, "source": "table", "revision": None, "config": None}
     unset = {"path"} if "data.train" in given else {"train", "validation", "test"} if "data.path" in given else set()
     return {key: None if key in unset and f"data.{key}" not in given else value for key, value in data.items()}
+
+
+def _one_budget(study: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """A budget of minutes or epochs that the user names takes the place of the search's own number of trials."""
+    named = {key for key, value in given.items() if key.startswith(BUDGET) and value != "null"}
+    if not named or f"{BUDGET}trials" in given:
+        return dict(study)
+    return {**study, "budget": {**study["budget"], "trials": None}}
 
 
 def _name(values: Mapping[str, Any], given: set[str]) -> str:

@@ -14,6 +14,10 @@ from sweeper.errors import UserError
 from sweeper.values import Rule, keys, read_into, shown
 
 LONGEST_NAME = 80
+SEARCH_ALONE = (  # keys that only a search takes
+    *(f"study.{name}" for name in ("warmup", "weight_decay", "dropout", "schedule", "seed", "sampler", "sampler_seed")),
+    *(f"study.budget.{name}" for name in ("trials", "minutes", "epochs")),
+)
 Text = Annotated[str, Rule("not empty", bool)]
 Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
 NotNegative = Annotated[float, Rule("0 or more", lambda x: x >= 0)]
@@ -23,6 +27,7 @@ Count = Annotated[int, Rule("1 or more", lambda x: x >= 1)]
 Whole = Annotated[int, Rule("0 or more", lambda x: x >= 0)]
 Seed = Annotated[int, Rule("from 0 to 4294967295", lambda x: 0 <= x < 2**32)]
 Several = Rule("(one or more, no two the same)", lambda x: 0 < len(x) == len(set(x)))
+Ends = Rule("(the two ends of a range, the smaller first)", lambda x: len(x) == 2 and x[0] < x[1])
 PATHS = {
     "table": "a file or a glob, e.g. data.path=my.csv",
     "workbook": "a workbook or a glob, e.g. data.path='emotions/*.xlsx'",
@@ -136,10 +141,25 @@ class Overfitting:
 
 
 @dataclass(frozen=True)
+class Budget:
+    trials: Count | None
+    minutes: Positive | None
+    epochs: Count | None
+
+
+@dataclass(frozen=True)
 class Study:
     name: Name
     lr: Annotated[tuple[Positive, ...], Several] | None
     batch_size: Annotated[tuple[Count, ...], Several] | None
+    warmup: Annotated[tuple[BelowOne, ...], Ends] | None
+    weight_decay: Annotated[tuple[NotNegative, ...], Ends] | None
+    dropout: Annotated[tuple[BelowOne, ...], Ends] | None
+    schedule: Annotated[tuple[Literal["constant", "linear"], ...], Several] | None
+    seed: Annotated[tuple[Seed, ...], Several] | None
+    sampler: Literal["tpe", "gp", "random", "qmc"] | None
+    sampler_seed: Seed | None
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -202,7 +222,7 @@ def read(values: Mapping[str, Any]) -> Config:
     """
     problems: list[str] = []
     config: Config | None = read_into(Config, values, list(KEYS), problems)
-    problems += _contradictions(config) if config else ()
+    problems += [*_contradictions(config), *_of_search(config)] if config else ()
     if config is None or problems:
         raise UserError("\n".join(problems))
     return config
@@ -244,3 +264,34 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "data.split.stratify: got true, takes false where data.task is regression: a number has no classes"
     if split.stratify and split.group is not None:
         yield f"data.split.stratify: got true beside data.split.group={split.group}, takes false: only one can hold"
+
+
+def _of_search(config: Config) -> Iterator[str]:
+    """What only a search takes, and what does not make one."""
+    study, budget = config.study, config.study.budget
+    if study.name != "search":
+        for key in SEARCH_ALONE:
+            name = key.rpartition(".")[2]
+            if (value := getattr(budget if key.startswith("study.budget.") else study, name)) is not None:
+                yield f"{key}: got {shown(value)}, takes null in study={study.name}; study=search takes it"
+        return
+    if study.lr is not None and (len(study.lr) != 2 or study.lr[0] > study.lr[1]):
+        yield f"study.lr: got {shown(study.lr)}, takes the two ends of a range, the smaller first, in study=search"
+    if study.sampler is None:
+        yield "study.sampler: got null, takes tpe, gp, random or qmc in study=search"
+    if study.sampler_seed is None:
+        yield "study.sampler_seed: got null, takes a whole number in study=search"
+    if budget == Budget(None, None, None):
+        yield "study.budget: got null, takes a number for one of study.budget.trials, .minutes and .epochs"
+    if budget.epochs is not None and budget.epochs < config.train.epochs:
+        yield f"study.budget.epochs: got {budget.epochs}, takes {config.train.epochs} (train.epochs, one trial) or more"
+    points = _number_of_points(study)
+    if points is not None and budget.trials is not None and budget.trials > points:
+        yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
+
+
+def _number_of_points(study: Study) -> int | None:
+    """How many a search can find; None where something varies continuously."""
+    if study.lr or study.warmup or study.weight_decay or study.dropout:
+        return None
+    return math.prod(len(choices) for choices in (study.batch_size, study.schedule, study.seed) if choices)

@@ -7,9 +7,9 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper import cli
 from sweeper.errors import UserError
@@ -71,15 +71,18 @@ def study_table(runs: Path, file: Path) -> "Table":
     """One study: each trial's state, epoch, since when and where."""
     from rich.table import Table
 
+    from sweeper.study.budget import Budget
     from sweeper.study.prepare import trials_folder
     from sweeper.study.record import trial_name
 
     study = json.loads(file.read_text(encoding="utf-8"))
+    budget = Budget.of(study["config"].get("study", {}))
     trials = trials_folder(runs, file.parent.parent.name)
     rows = [_row(trials / key, trial_name(varied)) for key, varied in study["trials"].items()]
     counts = ", ".join(f"{sum(row[1] == state for row in rows)} {state}" for state in dict.fromkeys(r[1] for r in rows))
-    left = _time_left(runs, file, study["trials"], running=sum(row[1] == "running" for row in rows))
-    table = Table(title=f"{study['id']}: {counts}{left}", title_justify="left")
+    left = _time_left(trials, study, running=sum(row[1] == "running" for row in rows))
+    of = f", budget {budget}" if budget else ""
+    table = Table(title=f"{study['id']}: {counts or 'no trial yet'}{of}{left}", title_justify="left")
     for column in COLUMNS:
         table.add_column(column)
     for row in rows:
@@ -123,20 +126,23 @@ def _has_ended(folder: Path) -> bool:
     return is_free(folder / LOCK) and (folder / RECORD).exists()
 
 
-def _time_left(runs: Path, file: Path, keys: Sequence[str], *, running: int) -> str:
-    """From the median epoch so far; empty where nothing is left or nothing is known."""
+def _time_left(trials: Path, study: Mapping[str, Any], *, running: int) -> str:
+    """From the median epoch so far; empty where nothing is left or known, or where only minutes limit a search."""
+    from sweeper.study.budget import Budget
     from sweeper.study.files import read_curve
-    from sweeper.study.prepare import trials_folder
     from sweeper.study.wording import duration
 
-    trials = trials_folder(runs, file.parent.parent.name)
-    epochs = int(json.loads(file.read_text(encoding="utf-8"))["config"]["train"]["epochs"])
-    curves = {key: read_curve(trials / key) for key in keys}
+    epochs, budget = int(study["config"]["train"]["epochs"]), Budget.of(study["config"].get("study", {}))
+    curves = {key: read_curve(trials / key) for key in study["trials"]}
+    ended = {key for key in curves if _has_ended(trials / key)}
+    spent = sum(len(curve) if key in ended else epochs for key, curve in curves.items())
+    minutes = study.get("minutes", 0.0)
+    room = budget.room(trials=len(curves), epochs=spent, minutes=minutes, epochs_each=epochs) if budget else 0
     seconds = [epoch.seconds for curve in curves.values() for epoch in curve]
-    left = sum(epochs - len(curve) for key, curve in curves.items() if not _has_ended(trials / key))
-    return (
-        f", about {duration(left * statistics.median(seconds) / running)} left" if seconds and left and running else ""
-    )
+    if room is None or not seconds or not running:
+        return ""
+    left = room * epochs + sum(epochs - len(curve) for key, curve in curves.items() if key not in ended)
+    return f", about {duration(left * statistics.median(seconds) / running)} left" if left else ""
 
 
 if __name__ == "__main__":

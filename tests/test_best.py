@@ -39,7 +39,7 @@ def train(runs: Path, encoder: Path, table: Path, *more: str) -> Path:
     }  # fmt: skip
     config = plain(compose([*(f"{key}={value}" for key, value in given.items()), *more]))
     prepared = prepare(config, lambda _: None)
-    for point in prepared.points:
+    for point in prepared.points.known:
         task = TrialTask(
             key=point.key, varied=point.varied, config=point.config, folder=str(prepared.trials / point.key),
             corpus=str(prepared.corpus.folder), threads=1, device="cpu", precision="float32",

@@ -10,7 +10,7 @@ import yaml
 
 from sweeper.config import Config, compose, compose_studies, from_plain, help_text, options, plain, redact_url
 from sweeper.errors import UserError
-from sweeper.schema import KEYS
+from sweeper.schema import KEYS, Budget
 
 REPO = Path(__file__).parent.parent
 EXPERIMENTS = options("experiment")
@@ -94,7 +94,35 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["data.split.stratify=true", "data.split.group=dialogue"], "data.split.stratify", "group=dialogue", "false"),
         (["data.split.stratify=true", "data.task=regression"], "data.split.stratify", "got true", "takes false"),
         (["experiment=korhate"], "experiment", "got korhate", "kor_sarcasm"),
-        (["study=lrr"], "study", "got lrr", "batch, grid, lr, single; did you mean lr?"),
+        (["study=lrr"], "study", "got lrr", "batch, grid, lr, search, single; did you mean lr?"),
+        (
+            ["study=search", "study.lr=[1e-5,1e-4,1e-3]"],
+            "study.lr",
+            "got [1e-05, 0.0001, 0.001]",
+            "two ends of a range",
+        ),
+        (["study=search", "study.lr=[1e-3,1e-5]"], "study.lr", "got [0.001, 1e-05]", "the smaller first"),
+        (["study=search", "study.warmup=[0.2,0.1]"], "study.warmup", "got [0.2, 0.1]", "the smaller first"),
+        (["study=search", "study.warmup=[0,1]"], "study.warmup", "got [0, 1]", "from 0 to below 1"),
+        (["study=search", "study.warmup=0.1"], "study.warmup", "got 0.1", "a list [a, b, ...]"),
+        (["study=search", "study.weight_decay=[-1,0]"], "study.weight_decay", "got [-1, 0]", "0 or more"),
+        (["study=search", "study.dropout=[0.3]"], "study.dropout", "got [0.3]", "two ends of a range"),
+        (["study=search", "study.schedule=[cosine]"], "study.schedule", "got [cosine]", "constant, linear"),
+        (["study=search", "study.seed=[1,1]"], "study.seed", "got [1, 1]", "no two the same"),
+        (["study=search", "study.sampler=tpee"], "study.sampler", "got tpee", "did you mean tpe"),
+        (["study=search", "study.sampler_seed=-1"], "study.sampler_seed", "got -1", "from 0"),
+        (["study=search", "study.budget=5"], "study.budget", "no value of its own", "study.budget.trials"),
+        (["study=search", "study.budget.trials=0"], "study.budget.trials", "got 0", "1 or more"),
+        (["study=search", "study.budget.minutes=0"], "study.budget.minutes", "got 0", "above 0"),
+        (["study=search", "study.budget.trials=null"], "study.budget", "got null", "trials, .minutes and .epochs"),
+        (["study=search", "study.budget.epochs=9"], "study.budget.epochs", "got 9", "takes 10 (train.epochs"),
+        (["study=search", "study.lr=null"], "study.budget.trials", "got 20", "at most 4"),
+        (["study=search", "train.accumulate=32"], "train.accumulate", "got 32", "study.batch_size, which is [16]"),
+        (["study=grid", "study.warmup=[0,0.1]"], "study.warmup", "got [0.0, 0.1]", "study=search takes it"),
+        (["study=grid", "study.sampler=gp"], "study.sampler", "got gp", "study=search takes it"),
+        (["study=search", "study.sampler=null"], "study.sampler", "got null", "tpe, gp, random or qmc"),
+        (["study=search", "study.sampler_seed=null"], "study.sampler_seed", "got null", "a whole number"),
+        (["study.budget.minutes=30"], "study.budget.minutes", "got 30", "null in study=lr"),
         (["data=csv"], "data", "got csv", "folder, hub, table, workbook"),
         (["tracking.name=wandb"], "tracking.name", "got wandb", "mlflow, none"),
         (["name=a/b"], "name", "got a/b", "letters, digits"),
@@ -220,7 +248,7 @@ def test_the_name_is_the_users_the_data_files_or_the_experiments(overrides: tupl
 
 
 def test_studies_train_ten_epochs_without_early_stopping_and_single_as_the_experiment_says() -> None:
-    for study in ("lr", "batch", "grid"):
+    for study in ("lr", "batch", "grid", "search"):
         train = compose(["experiment=imdb", f"study={study}"]).train
         assert (train.epochs, train.early_stop.monitor) == (10, None)
     single = compose(["experiment=emotion58", "study=single"])
@@ -329,6 +357,13 @@ def test_plain_is_json_and_reads_back_as_the_same_configuration() -> None:
     assert from_plain(json.loads(json.dumps(plain(config)))) == config
 
 
+def test_a_configuration_from_before_there_were_searches_is_read() -> None:
+    config = compose(["study=lr"])
+    values = plain(config)
+    values["study"] = {key: values["study"][key] for key in ("name", "lr", "batch_size")}
+    assert from_plain(values) == config
+
+
 def test_a_winner_frozen_before_there_was_cuda_graphs_is_read_as_it_was_trained() -> None:
     values = plain(compose(["train.cuda_graphs=true"]))
     assert from_plain(values).train.cuda_graphs
@@ -401,3 +436,27 @@ def test_a_list_of_studies_gives_one_configuration_each():
     both = compose_studies(["study=lr,batch", "train.epochs=3"])
     assert [(config.study.name, config.train.epochs) for config in both] == [("lr", 3), ("batch", 3)]
     assert compose_studies(["train.epochs=3"]) == [compose(["train.epochs=3"])]
+
+
+def test_a_budget_that_is_named_takes_the_place_of_the_number_of_trials() -> None:
+    assert compose(["study=search"]).study.budget == Budget(20, None, None)
+    assert compose(["study=search", "study.budget.epochs=100"]).study.budget == Budget(None, None, 100)
+    both = compose(["study=search", "study.budget.minutes=1.5", "study.budget.trials=5"])
+    assert both.study.budget == Budget(5, 1.5, None)
+    assert compose(["study=search", "study.budget.minutes=null"]).study.budget == Budget(20, None, None)
+
+
+def test_ranges_keep_their_types() -> None:
+    named = compose(
+        ["study=search", "study.dropout=[0,0.3]", "study.seed=[0,1]", "study.schedule=[constant,linear]"]
+    ).study
+    assert (named.dropout, named.seed, named.schedule) == ((0.0, 0.3), (0, 1), ("constant", "linear"))
+    assert [type(end) for end in (*named.dropout, *named.seed)] == [float, float, int, int]
+
+
+def test_what_only_a_search_takes_goes_to_the_search_alone() -> None:
+    lr, search = compose_studies(["study=lr,search", "study.budget.trials=5", "study.dropout=[0,0.3]"])
+    assert (lr.study.budget, lr.study.dropout) == (Budget(None, None, None), None)
+    assert (search.study.budget.trials, search.study.dropout) == (5, (0.0, 0.3))
+    with pytest.raises(UserError, match=r"study\.dropout: got \[0\.0, 0\.3\], takes null in study=lr"):
+        compose_studies(["study=lr,batch", "study.dropout=[0,0.3]"])

@@ -119,6 +119,27 @@ def test_a_pruned_trial_that_is_trained_to_its_last_epoch_is_running(runs, print
     assert "pruned" in printed("--runs", str(runs))["lr=0.001"]
 
 
+def test_a_search_shows_its_budget_and_counts_the_trials_to_come(runs, capsys, holder):
+    def shown() -> str:
+        main(["--runs", str(runs)])
+        return " ".join(capsys.readouterr().out.split())  # the title has two lines
+
+    file = runs / "made" / "studies" / "lr@1.json"
+    study = json.loads(file.read_text())
+    study["config"]["study"] = {"budget": {"trials": 6, "minutes": None, "epochs": None}}
+    file.write_text(json.dumps(study))
+    assert "1 waiting, budget 6 trials, about 11 min left" in shown()  # two trials of three epochs more
+    study["config"]["study"] = {"budget": {"trials": None, "minutes": 9.0, "epochs": None}}
+    file.write_text(json.dumps(study))
+    assert "left" not in shown()
+
+
+def test_a_search_that_has_found_nothing_yet_has_a_table(runs, printed):
+    content = {"study": "search", "id": "made/search@1", "trials": {}, "config": {"train": {"epochs": 3}}}
+    (runs / "made" / "studies" / "search@1.json").write_text(json.dumps(content))
+    assert "made/search@1: no trial yet" in printed("--runs", str(runs))["title"]
+
+
 def test_looking_takes_no_lock_and_writes_nothing(runs, printed):
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
     printed("--runs", str(runs))

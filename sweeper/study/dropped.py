@@ -3,7 +3,8 @@
 Nobody takes them up, so without this they would be RUNNING in Optuna and in MLflow for ever. Their
 files stay: a point that comes back into the list goes on from its last epoch. Only what this folder's own
 list of the study knows is touched, and only while no other sweep runs this study: one beside us
-with another list may have begun a point that its worker has not locked yet.
+with another list may have begun a point that its worker has not locked yet. A search takes nothing off
+its list: what one sweep of it has found is a point of every other.
 """
 
 import json
@@ -45,7 +46,9 @@ def end_dropped(prepared: PreparedStudy, ledger: Ledger, tracks: Tracks, say: Ca
 
 def _dropped(prepared: PreparedStudy) -> list[Point]:
     """Points that the study's file lists and that are not asked for now."""
-    asked = {point.key for point in prepared.points}
+    if prepared.points.grows:
+        return []
+    asked = {point.key for point in prepared.points.known}
     listed = json.loads(prepared.file.read_text(encoding="utf-8"))["trials"]
     rest = {key: varied for key, varied in listed.items() if key not in asked}
     return [Point(key, varied, with_values(prepared.config, varied)) for key, varied in rest.items()]

@@ -3,11 +3,13 @@
 Imports nothing slow, so that workers can be started before their parent has its own imports done.
 """
 
+import sys
 from collections.abc import Sequence
 from glob import glob
 
 from sweeper import assets
-from sweeper.config import Config
+from sweeper.config import Config, plain
+from sweeper.study.budget import Budget
 from sweeper.study.workers import Plan, cores, encoder_parameters, plan_workers
 
 GPU_FILES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/kfd", "/dev/dxg")  # NVIDIA's, Tegra's, AMD's, WSL's
@@ -15,11 +17,14 @@ GPU_FILES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/kfd", "/dev/dxg")  # NVIDIA's
 
 def most_trials(configs: Sequence[Config]) -> int:
     """Trials of the largest of these studies: one plan serves them all, so that no pool is started twice."""
-    return max(trials_of(config) for config in configs)
+    numbers = [trials_of(config) for config in configs]
+    return max(sys.maxsize if number is None else number for number in numbers)
 
 
-def trials_of(config: Config) -> int:
-    """Trials of one study."""
+def trials_of(config: Config) -> int | None:
+    """Trials of one study, none of which is pruned; None where only time will tell."""
+    if budget := Budget.of(plain(config)["study"]):
+        return budget.room(trials=0, epochs=0, minutes=0.0, epochs_each=config.train.epochs)
     return len(config.study.lr or [0]) * len(config.study.batch_size or [0])
 
 

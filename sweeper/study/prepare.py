@@ -13,11 +13,26 @@ from typing import Any
 from sweeper import assets
 from sweeper.data.corpus import Corpus, DataSettings, load_corpus, short_card
 from sweeper.errors import UserError
+from sweeper.study.budget import Budget
 from sweeper.study.folders import check_writable
-from sweeper.study.locks import LOCK_SECONDS, locked
+from sweeper.study.listing import TRIALS, changing, lock_of
+from sweeper.study.points import GridPoints, Points
+from sweeper.study.pruning import stopped_by
 from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
-from sweeper.study.space import Point, configuration_key, grid, identity, model_fingerprint, trial_key, with_values
-from sweeper.training.checkpoint import ASIDE, write_atomically
+from sweeper.study.sampling import Space
+from sweeper.study.search import SearchPoints
+from sweeper.study.space import (
+    Point,
+    Value,
+    configuration_key,
+    grid,
+    identity,
+    model_fingerprint,
+    ranges_of,
+    trial_key,
+    with_values,
+)
+from sweeper.study.task import TrialTask
 from sweeper.training.compute import resolve_device, resolve_precision
 
 LARGEST_USUAL_RATE = 1.0
@@ -25,11 +40,11 @@ LARGEST_USUAL_RATE = 1.0
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """A study whose data is tokenised and whose points are known.
+    """A study whose data is tokenised and whose points are known, or can be found.
 
     Attributes:
         name: of the experiment, as MLflow and `best` call it.
-        study: lr, batch, grid or single.
+        study: lr, batch, grid, single or search.
         study_id: `<name>/<study>@<configuration>`; names the Optuna study.
         config: the whole configuration, nested plain values.
     """
@@ -39,7 +54,7 @@ class PreparedStudy:
     study_id: str
     config: Mapping[str, Any]
     corpus: Corpus
-    points: tuple[Point, ...]
+    points: Points
     device: str
     precision: str
     runs: Path
@@ -57,12 +72,12 @@ class PreparedStudy:
     @property
     def file(self) -> Path:
         """The study's own file."""
-        return studies_folder(self.runs, self.name) / f"{self.study_id.rsplit('/', 1)[1]}.json"
+        return list_of(self.runs, self.study_id)
 
     @property
     def lock(self) -> Path:
         """Held by whoever changes the study's list or its ledger."""
-        return self.file.with_suffix(".lock")
+        return lock_of(self.file)
 
     @property
     def present(self) -> Path:
@@ -73,6 +88,33 @@ class PreparedStudy:
     def title(self) -> str:
         """What is shown above its trials."""
         return f"{self.name} · {self.study} study"
+
+    @property
+    def stopped_by(self) -> str | None:
+        """What the record of a trial says that is stopped for this study's `prune`; None where nothing stops one."""
+        return stopped_by(self.config["prune"], self.study_id)
+
+    def task(self, point: Point, *, threads: int, accumulate: int) -> TrialTask:
+        """What a worker is told to train this point.
+
+        Args:
+            threads: of the CPU.
+            accumulate: in how many pieces each of the configuration's pieces of a batch is computed.
+        """
+        return TrialTask(
+            key=point.key,
+            varied=point.varied,
+            config=point.config,
+            folder=str(self.trials / point.key),
+            corpus=str(self.corpus.folder),
+            threads=threads,
+            device=self.device,
+            precision=self.precision,
+            accumulate=accumulate,
+            prune=self.config["prune"]["name"],
+            extra_epochs=self.config["prune"]["extra_epochs"],
+            stopped_by=self.stopped_by,
+        )
 
     def trial_name(self, point: Point) -> str:
         """`lr=2e-05 bs=64`."""
@@ -93,10 +135,16 @@ def studies_folder(runs: Path, name: str) -> Path:
     return runs / name / "studies"
 
 
+def list_of(runs: Path, study_id: str) -> Path:
+    """The file that lists the points of the study with this id."""
+    name, study = study_id.rsplit("/", 1)
+    return studies_folder(runs, name) / f"{study}.json"
+
+
 def read_studies(runs: Path, name: str) -> dict[str, list[str]]:
     """The trial keys of every study of an experiment, by `<study>@<configuration>`."""
     files = sorted(studies_folder(runs, name).glob("*.json"))
-    return {path.stem: list(json.loads(path.read_text(encoding="utf-8"))["trials"]) for path in files}
+    return {path.stem: list(json.loads(path.read_text(encoding="utf-8"))[TRIALS]) for path in files}
 
 
 def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None:
@@ -104,7 +152,7 @@ def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None
     for path in [*trials_folder(runs, name).glob(f"*/{RECORD}"), *studies_folder(runs, name).glob("*.json")]:
         try:
             TrialRecord.read(path.parent) if path.name == RECORD else json.loads(path.read_text(encoding="utf-8"))[
-                "trials"
+                TRIALS
             ]
         except FileNotFoundError:
             continue
@@ -115,6 +163,8 @@ def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None
 
 def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> PreparedStudy:
     """Read, clean, split and tokenise the data (or find all that in the cache) and list the study's points.
+
+    Those of a search that are not listed yet are found while it runs.
 
     Args:
         config: the whole configuration (`config.plain`).
@@ -135,7 +185,13 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     def whole(point_config: Mapping[str, Any]) -> dict[str, Any]:
         return identity(point_config, data=corpus.fingerprint, model=model, precision=precision)
 
-    shared = configuration_key(whole(config))
+    def point(varied: Mapping[str, Value]) -> Point:
+        point_config = with_values(config, varied)
+        return Point(trial_key(whole(point_config)), varied, point_config)
+
+    budget = Budget.of(study)  # only a search has one
+    ranges = ranges_of(config) if budget else None
+    shared = configuration_key(whole(config), ranges)
     rates = study["lr"] or [config["optimizer"]["lr"] or winning_rate(runs, name, f"lr@{shared}")]
     if max(rates) > LARGEST_USUAL_RATE:
         report(
@@ -143,23 +199,16 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
         )
     sizes = study["batch_size"] or [config["train"]["batch_size"]]
     _check_batch_fits(sizes, len(corpus.train.rows))
-    points = []
-    for varied in grid(rates, sizes):
-        point_config = with_values(config, varied)
-        points.append(Point(trial_key(whole(point_config)), varied, point_config))
-    prepared = PreparedStudy(
-        name,
-        study["name"],
-        f"{name}/{study['name']}@{shared}",
-        config,
-        corpus,
-        tuple(points),
-        device.type,
-        precision,
-        runs,
-    )
-    _write_study(prepared)
-    return prepared
+    study_id = f"{name}/{study['name']}@{shared}"
+    file, head = list_of(runs, study_id), {"study": study["name"], "id": study_id, "config": config}
+    points: Points
+    if budget and ranges:
+        asked = {"sampler": study["sampler"], "seed": study["sampler_seed"], "epochs": config["train"]["epochs"]}
+        points = SearchPoints(Space(ranges), budget, **asked, point=point, file=file, head=head)
+    else:
+        points = GridPoints(tuple(point(varied) for varied in grid(rates, sizes)))
+        _list(points, file, head)
+    return PreparedStudy(name, study["name"], study_id, config, corpus, points, device.type, precision, runs)
 
 
 def _check_batch_fits(sizes: Sequence[int], rows: int) -> None:
@@ -192,18 +241,7 @@ def winning_rate(runs: Path, name: str, study: str) -> float:
     )
 
 
-def _write_study(prepared: PreparedStudy) -> None:
+def _list(points: Points, file: Path, head: Mapping[str, Any]) -> None:
     """List the points; those of earlier starts with other lists stay in the study."""
-    points = {point.key: dict(point.varied) for point in prepared.points}
-    file = prepared.file
-    with locked(prepared.lock, wait=LOCK_SECONDS):
-        for half_written in file.parent.glob(f".{file.name}.*{ASIDE}"):
-            half_written.unlink()
-        known = json.loads(file.read_text(encoding="utf-8"))["trials"] if file.exists() else {}
-        content = {
-            "study": prepared.study,
-            "id": prepared.study_id,
-            "trials": known | points,
-            "config": prepared.config,
-        }
-        write_atomically(file, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    with changing(file, head) as content:
+        content[TRIALS] |= {point.key: dict(point.varied) for point in points.known}

@@ -7,55 +7,25 @@ same calls, so whoever runs a study does not ask which it has.
 import os
 import statistics
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from sweeper.study.points import GridPoints, Points
 from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.rows import Row, most_rows, rows_table
 from sweeper.study.space import Point
 from sweeper.study.table import overfitting_text
-from sweeper.study.wording import count, duration, figures, number
+from sweeper.study.wording import duration, figures
 from sweeper.training.metrics import EpochMetrics
-
-MOST_ABOVE = 8  # lines of a terminal that the table needs beside its rows: title, heading, rules, caption
-
-
-@dataclass(eq=False)
-class _Row:
-    """One point as the terminal shows it."""
-
-    name: str
-    epochs: int
-    state: str = "waiting"
-    worker: int | None = None
-    curve: list[EpochMetrics] = field(default_factory=list)
-    part: float = 0.0  # of the epoch under way
-
-    @property
-    def left(self) -> float:
-        """Epochs still to train."""
-        return 0.0 if self.state not in ("waiting", "running") else self.epochs - len(self.curve) - self.part
-
-    def add(self, epoch: EpochMetrics) -> None:
-        """An epoch is done."""
-        self.curve.append(epoch)
-        self.part = 0.0
-
-    def end(self, record: TrialRecord) -> None:
-        """The trial has its record."""
-        self.state, self.curve, self.part = record.state, list(record.curve), 0.0
 
 
 class Progress(Protocol):
     """What a running study tells whoever watches."""
 
-    def open(self, title: str, points: Sequence[Point], workers: int) -> None: ...
+    def open(self, title: str, points: Points, workers: int) -> None: ...
     def started(self, point: Point, worker: int) -> None: ...
     def step(self, point: Point, step: int, steps: int) -> None: ...
     def epoch(self, point: Point, epoch: EpochMetrics) -> None: ...
@@ -67,7 +37,7 @@ class Progress(Protocol):
 class NoProgress:
     """Says nothing."""
 
-    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+    def open(self, title: str, points: Points, workers: int) -> None:
         """Nothing."""
 
     def started(self, point: Point, worker: int) -> None:
@@ -99,43 +69,52 @@ class PlainProgress:
     def __init__(self, console: Console, later: int = 0) -> None:
         self.console = console
         self.later = later
-        self.rows: dict[str, _Row] = {}
+        self.rows: dict[str, Row] = {}
+        self.points: Points = GridPoints(())
         self.workers = 1
         self.title = ""
         self.opened = time.monotonic()
 
-    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+    def open(self, title: str, points: Points, workers: int) -> None:
         """Begin a study of these points."""
         self._begin(title, points, workers)
-        self.say(f"{title}: {count(len(points), 'trial')}, {workers} at a time")
+        self.say(f"{title}: {points.size}, {workers} at a time")
 
-    def _begin(self, title: str, points: Sequence[Point], workers: int) -> None:
-        self.rows = {p.key: _Row(trial_name(p.varied), int(p.config["train"]["epochs"])) for p in points}
-        self.workers, self.title, self.opened = workers, title, time.monotonic()
+    def _begin(self, title: str, points: Points, workers: int) -> None:
+        self.rows = {}
+        for point in points.known:
+            self._row(point)
+        self.points, self.workers, self.title, self.opened = points, workers, title, time.monotonic()
+
+    def _row(self, point: Point) -> Row:
+        """The point's row; a point that a search has just found gets one."""
+        row = Row(trial_name(point.varied), int(point.config["train"]["epochs"]))
+        return self.rows.setdefault(point.key, row)
 
     def started(self, point: Point, worker: int) -> None:
         """A worker has begun the point."""
-        row = self.rows[point.key]
+        row = self._row(point)
         row.state, row.worker, row.curve, row.part = "running", worker, [], 0.0
 
     def step(self, point: Point, step: int, steps: int) -> None:
         """An epoch is under way."""
-        self.rows[point.key].part = step / max(1, steps)
+        self._row(point).part = step / max(1, steps)
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        row = self.rows[point.key]
+        row = self._row(point)
         row.add(epoch)
         self.say(f"{row.name}  epoch {epoch.epoch}/{row.epochs}  {figures(epoch)}  {epoch.seconds:.1f} s  {self.eta()}")
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
-        row = self.rows[point.key]
+        row = self._row(point)
         row.end(record)
         at = f"overfitting point: {overfitting_text(record)}"
         done = sum(r.left == 0 for r in self.rows.values())
+        of = "" if self.points.most is None else f"/{max(self.points.most, len(self.rows))}"
         why = f" ({note or record.reason})" if note or record.reason else ""
-        self.say(f"{row.name}  {record.state}{why}, {at}  [{done}/{len(self.rows)} trials]")
+        self.say(f"{row.name}  {record.state}{why}, {at}  [{done}{of} trials]")
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -151,11 +130,15 @@ class PlainProgress:
     def eta(self) -> str:
         """`about 3 min left`, from the median epoch so far and the number of workers; empty until one is known.
 
-        Where studies follow: `about 3 min left, 5 min with the studies after it`.
+        Where studies follow: `about 3 min left, 5 min with the studies after it`. Trials that a
+        search has not found yet are taken to train all their epochs; where only minutes limit them, nothing is said.
         """
-        seconds = [epoch.seconds for row in self.rows.values() for epoch in row.curve]
-        left = [row.left for row in self.rows.values()]
-        if not seconds or not any(left):
+        rows, most = list(self.rows.values()), self.points.most
+        seconds = [epoch.seconds for row in rows for epoch in row.curve]
+        if not seconds or most is None:
+            return ""
+        left = [row.left for row in rows] + [float(rows[0].epochs)] * (most - len(rows))
+        if not any(left):
             return ""
         median = statistics.median(seconds)
         total = max(sum(left) / self.workers, max(left)) * median
@@ -168,7 +151,7 @@ class NotebookProgress(PlainProgress):
 
     REDRAW = 0.5  # seconds; every redrawing goes to the browser
 
-    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+    def open(self, title: str, points: Points, workers: int) -> None:
         """Begin a study of these points."""
         from IPython.display import display  # a notebook has it
 
@@ -184,12 +167,12 @@ class NotebookProgress(PlainProgress):
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        self.rows[point.key].add(epoch)
+        self._row(point).add(epoch)
         self._redraw()
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
-        self.rows[point.key].end(record)
+        self._row(point).end(record)
         self._redraw()
 
     def _redraw(self) -> None:
@@ -204,22 +187,22 @@ class LiveProgress(PlainProgress):
         super().__init__(console, later)
         self._live: Live | None = None
 
-    def open(self, title: str, points: Sequence[Point], workers: int) -> None:
+    def open(self, title: str, points: Points, workers: int) -> None:
         """Begin a study of these points."""
         super().open(title, points, workers)
         self._live = Live(console=self.console, get_renderable=self._table, refresh_per_second=4, transient=True)
         self._live.start()
 
     def _table(self) -> Table:
-        return progress_table(self, most=max(MOST_ABOVE + 1, self.console.height) - MOST_ABOVE)
+        return progress_table(self, self.console)
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        self.rows[point.key].add(epoch)
+        self._row(point).add(epoch)
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
-        row = self.rows[point.key]
+        row = self._row(point)
         row.end(record)
         if note or record.reason:
             self.say(f"{row.name}: {note or record.reason}")
@@ -231,40 +214,15 @@ class LiveProgress(PlainProgress):
             self._live = None
 
 
-def progress_table(progress: PlainProgress, most: int | None = None) -> Table:
-    """The trials as they are now; of more than `most`, those under way before those that wait or have ended."""
+def progress_table(progress: PlainProgress, console: Console | None = None) -> Table:
+    """The trials as they are now: all of them, or those that the console's height has room for."""
     elapsed = duration(time.monotonic() - progress.opened)
-    left = progress.eta() or ("time left: after the first epoch" if any(r.left for r in progress.rows.values()) else "")
+    rows = list(progress.rows.values())  # of its own: a search may add one while this is drawn
+    waits = any(row.left for row in rows) and not any(row.curve for row in rows)
+    left = progress.eta() or ("time left: after the first epoch" if waits else "")
     title = " · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part)
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)  # 80 columns hold it
-    for column in ("trial", "state", "epoch", "train loss", "val loss", "train acc", "val acc", "s/epoch"):
-        wide = column in ("trial", "state")
-        table.add_column(column.replace(" ", "\n"), justify="left" if wide else "right", no_wrap=True)
-    rows = list(progress.rows.values())
-    shown = rows if most is None else _fitting(rows, most)
-    for row in shown:
-        table.add_row(*_cells(row))
-    if len(shown) < len(rows):
-        hidden = Counter(row.state for row in rows if row not in shown)
-        table.caption = f"and {', '.join(f'{number_of} {state}' for state, number_of in hidden.items())}"
-    return table
-
-
-def _fitting(rows: Sequence[_Row], most: int) -> list[_Row]:
-    """At most so many rows in their order: those that are running, then the next to run, then those that have ended."""
-    weight = {"running": 0, "waiting": 1}
-    chosen = sorted(range(len(rows)), key=lambda place: (weight.get(rows[place].state, 2), place))[:most]
-    return [rows[place] for place in sorted(chosen)]
-
-
-def _cells(row: _Row) -> list[str]:
-    epoch = f"{len(row.curve) + row.part:.1f}" if row.state == "running" else str(len(row.curve))
-    cells = [row.name, row.state, f"{epoch}/{row.epochs}"]
-    if not row.curve:
-        return [*cells, *["–"] * 5]
-    last = row.curve[-1]
-    losses = [f"{last.train_loss:.4f}", f"{last.val_loss:.4f}"]
-    return [*cells, *losses, number(last.train_accuracy), number(last.val_accuracy), f"{last.seconds:.1f}"]
+    most = None if console is None else most_rows(rows, width=console.width, height=console.height)
+    return rows_table(rows, title, most)
 
 
 def make_progress(kind: str, console: Console, later: int = 0) -> Progress:

@@ -2,12 +2,14 @@
 
 The truth lies in the trials' folders. This room only decides who does what next: a point that
 already has a record is taken over, a point that a dead process left is begun again, a point that
-another sweep trains at this moment is waited for.
+another sweep trains at this moment is waited for. Where all points are taken, the study is asked for
+one more, which a search has as long as its budget lasts.
 """
 
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
-from sweeper.study.pruning import stopped_by
 from sweeper.study.record import TrialRecord, drop_losers, rank
 from sweeper.study.retries import Retries
 from sweeper.study.space import Point
@@ -74,13 +75,13 @@ class StudyRunner:
         retries: int,
         keep_all: bool,
     ) -> None:
-        self.prepared, self.ledger, self.pool, self.plan = prepared, ledger, pool, plan
+        self.prepared, self.points = prepared, prepared.points
+        self.ledger, self.pool, self.plan = ledger, pool, plan
         self.tracks, self.progress = Tracks(prepared, tracker), progress
         self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
         self.records: dict[str, TrialRecord] = {}
         self.taken_over: set[str] = set()
-        self._prune = prepared.config["prune"]
-        self._stopped_by = stopped_by(self._prune, prepared.study_id)
+        self._is_judged = prepared.config["prune"]["name"] in JUDGED
         self._at_work: dict[int, _Assignment] = {}
         self._idle, self._looked = set[int](), 0.0
 
@@ -90,24 +91,39 @@ class StudyRunner:
         Raises:
             UserError: a point cannot be trained as configured, or the disk is full or not writable.
         """
-        self.progress.open(self.prepared.title, self.prepared.points, self.plan.workers)
+        self.progress.open(self.prepared.title, self.points, self.plan.workers)
         try:
             self._take_over_finished(note_reuse=True)
-            if len(self.records) < len(self.prepared.points):
+            if self._has_more():
                 self.pool.start(self.plan)
                 self._idle = {worker for worker in range(self.plan.workers) if self.pool.is_ready(worker)}
             else:
                 self.pool.at_work.set()  # nothing will be trained: what waits for the first step need not
-            while len(self.records) < len(self.prepared.points):
+            while self._has_more():
                 self._assign()
                 self._listen()
         finally:
             self.progress.close()
-        records = tuple(self.records[point.key] for point in self.prepared.points)
+        records = tuple(self.records[point.key] for point in self.points.known)
         best = rank(records)[0]
         winner = best if best.is_candidate else None
         self.tracks.close(winner)
         return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
+
+    def _has_more(self) -> bool:
+        """Whether a point has no record yet, or one more is found."""
+        while len(self.records) == len(self.points.known):
+            if not self._extend():
+                return False
+        return True
+
+    def _extend(self) -> bool:
+        """One more point, if there is one; it may be trained already, by another study."""
+        self._take_over_finished()
+        found = self.points.extend(self.records)
+        if found:
+            self._take_over_finished(note_reuse=True)
+        return found
 
     def _folder(self, point: Point) -> Path:
         return self.prepared.trials / point.key
@@ -118,12 +134,12 @@ class StudyRunner:
             record = TrialRecord.read(self._folder(point))
         except FileNotFoundError:
             return None
-        return record if record.serves(self._stopped_by) else None
+        return record if record.serves(self.prepared.stopped_by) else None
 
     def _take_over_finished(self, note_reuse: bool = False) -> None:
         """Collect points that have a record: from an earlier start, another study, or a sweep beside this one."""
         mine = {assignment.point.key for assignment in self._at_work.values()}
-        for point in self.prepared.points:
+        for point in self.points.known:
             if point.key in self.records or point.key in mine or (record := self._answer(point)) is None:
                 continue
             tidy_up(self._folder(point), record)
@@ -133,44 +149,32 @@ class StudyRunner:
 
     def _assign(self) -> None:
         """Give every idle worker the next point that is free."""
-        while self._idle:
-            mine = {assignment.point.key for assignment in self._at_work.values()}
-            open_points = [p for p in self.prepared.points if p.key not in self.records and p.key not in mine]
-            point = self.ledger.claim(open_points, self._is_open) if open_points else None
-            if point is None:
-                return
+        while self._idle and (point := self._claim()) is not None:
             worker = self._idle.pop()
             self._at_work[worker] = _Assignment(point, self.tracks.begin(point))
             self.pool.send(worker, self._task(point))
             self.progress.started(point, worker)
 
+    def _claim(self) -> Point | None:
+        """A known point that is free, or one that is found because all are taken."""
+        while True:
+            mine = {assignment.point.key for assignment in self._at_work.values()}
+            open_points = [p for p in self.points.known if p.key not in self.records and p.key not in mine]
+            point = self.ledger.claim(open_points, self._is_open) if open_points else None
+            if point is not None or not self._extend():
+                return point
+
     def _is_open(self, point: Point) -> bool:
         return is_free(self._folder(point) / LOCK) and self._answer(point) is None
 
     def _task(self, point: Point) -> TrialTask:
-        return TrialTask(
-            key=point.key,
-            varied=point.varied,
-            config=point.config,
-            folder=str(self._folder(point)),
-            corpus=str(self.prepared.corpus.folder),
-            threads=self.plan.threads,
-            device=self.prepared.device,
-            precision=self.prepared.precision,
-            accumulate=self.retries.micro_batches(point),
-            prune=self._prune["name"],
-            extra_epochs=self._prune["extra_epochs"],
-            stopped_by=self._stopped_by,
-        )
+        accumulate = self.retries.micro_batches(point)
+        return self.prepared.task(point, threads=self.plan.threads, accumulate=accumulate)
 
     def _listen(self) -> None:
         """Take one event, or look around after a while without one."""
-        try:
-            event = self.pool.events.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            event = None
-        if event is not None:
-            self._on(event)
+        with suppress(queue.Empty):
+            self._on(self.pool.events.get(timeout=POLL_SECONDS))
         if time.monotonic() - self._looked > POLL_SECONDS:
             self._looked = time.monotonic()
             self._take_over_finished()
@@ -207,7 +211,7 @@ class StudyRunner:
         assignment.curve.append(epoch)
         self.progress.epoch(assignment.point, epoch)
         stop = self.ledger.report(assignment.point, epoch)
-        if self._prune["name"] in JUDGED:
+        if self._is_judged:
             self.pool.answer(event.worker, stop=stop)
         self.tracks.tracker.epochs(assignment.run, assignment.curve)
 

@@ -62,9 +62,11 @@ def with_values(config: Mapping[str, Any], varied: Mapping[str, Value]) -> dict[
     for name, value in varied.items():
         section, key = PLACES[name]
         changed[section][key] = value
-    no_budget = dict.fromkeys(("trials", "minutes", "epochs"))
-    study = {**config["study"], "name": "single", **dict.fromkeys(PLACES), "budget": no_budget}
-    return {**config, **changed, "study": study}
+    return {**config, **changed, "study": {**_emptied(config["study"]), "name": "single"}}
+
+
+def _emptied(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _emptied(value) if isinstance(value, Mapping) else None for key, value in section.items()}
 
 
 def identity(config: Mapping[str, Any], *, data: str, model: str, precision: str) -> dict[str, Any]:

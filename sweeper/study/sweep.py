@@ -44,10 +44,14 @@ def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list
 
 
 def epochs_of(studies: Sequence[Config], after: Config) -> int:
-    """Epochs that these studies train at most; a batch study takes one point over from the lr study before it."""
+    """Epochs that these studies train at most; 0 where only the minutes of a search would tell.
+
+    A batch study takes one point over from the lr study before it.
+    """
     total = 0
     for config in studies:
-        points = trials_of(config)
+        if (points := trials_of(config)) is None:
+            return 0
         shared = config.study.name == "batch" and after.study.name == "lr" and points > 1
         total += (points - shared) * config.train.epochs
     return total
@@ -67,7 +71,7 @@ def _run_study(
         pool.start(plan_for(config, trials))
     prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
     plan = plan_for(config, trials)
-    open_failed(prepared.trials, [point for point in prepared.points if point.key not in tried], progress.note)
+    open_failed(prepared.trials, [point for point in prepared.points.known if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     storage = open_storage(config.storage, prepared.runs)
     ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)

@@ -7,6 +7,7 @@ from records import CONFIG, point, record
 from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import locked
+from sweeper.study.points import GridPoints
 from sweeper.study.task import LOCK
 
 STAYS, DROPPED = point("a", lr=1e-3), point("b", lr=1e-4)
@@ -38,7 +39,7 @@ def study(tmp_path):
         study="lr",
         file=file,
         trials=tmp_path / "trials",
-        points=(STAYS,),
+        points=GridPoints((STAYS,)),
         config=CONFIG,
         trial_name=lambda one: one.key,
     )
@@ -47,6 +48,7 @@ def study(tmp_path):
         ledger.claim([one], lambda p: False)
     said, tracks = [], Tracks()
     return SimpleNamespace(
+        prepared=prepared,
         ledger=ledger,
         folder=tmp_path / "trials" / DROPPED.key,
         said=said,
@@ -86,6 +88,13 @@ def test_a_dropped_point_with_a_record_ends_with_it(study, told):
     assert study.ledger.fates() == {"a": "open", "b": "told"}
     assert study.tracks.told == [("b", "complete")]
     assert study.said == []
+
+
+def test_a_search_ends_no_point_that_another_start_of_it_has_found(study):
+    study.prepared.points = SimpleNamespace(known=(STAYS,), grows=True)
+    study.end()
+    assert study.ledger.fates() == {"a": "open", "b": "open"}
+    assert (study.tracks.told, study.said) == ([], [])
 
 
 def test_a_dropped_point_whose_record_is_lost_keeps_its_end(study):

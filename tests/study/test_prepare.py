@@ -27,13 +27,13 @@ def config(table: Path, *more: str):
 
 def test_points_are_the_product_of_the_lists(table):
     study = prepare(config(table, "study=grid", "study.lr=[1e-3,1e-4]", "study.batch_size=[4,8]"), lambda _: None)
-    assert [dict(p.varied) for p in study.points] == [
+    assert [dict(p.varied) for p in study.points.known] == [
         {"lr": 1e-3, "batch_size": 4},
         {"lr": 1e-4, "batch_size": 4},
         {"lr": 1e-3, "batch_size": 8},
         {"lr": 1e-4, "batch_size": 8},
     ]
-    assert study.points[1].config["optimizer"]["lr"] == 1e-4
+    assert study.points.known[1].config["optimizer"]["lr"] == 1e-4
 
 
 def test_the_same_point_has_the_same_key_in_every_study(table):
@@ -42,7 +42,7 @@ def test_the_same_point_has_the_same_key_in_every_study(table):
         config(table, "study=single", "optimizer.lr=1e-3", "train.batch_size=4", "train.early_stop.monitor=null"),
         lambda _: None,
     )
-    assert grid.points[0].key == single.points[0].key
+    assert grid.points.known[0].key == single.points.known[0].key
 
 
 def test_batch_study_without_an_lr_study_says_what_to_do(table):
@@ -52,15 +52,48 @@ def test_batch_study_without_an_lr_study_says_what_to_do(table):
 
 def test_batch_study_takes_the_rate_that_won(table):
     lr = prepare(config(table, "study=lr", "study.lr=[1e-3,1e-4]", "train.batch_size=4"), lambda _: None)
-    for point, accuracy in zip(lr.points, (0.3, 0.6), strict=True):
+    for point, accuracy in zip(lr.points.known, (0.3, 0.6), strict=True):
         folder = lr.trials / point.key
         folder.mkdir(parents=True)
         record(point.key, accuracies=(0.1, accuracy, 0.2), lr=point.varied["lr"], batch_size=4).write(folder)
     batch = prepare(config(table, "study=batch", "study.batch_size=[4,8]"), lambda _: None)
-    assert [p.varied["lr"] for p in batch.points] == [1e-4, 1e-4]
-    assert batch.points[0].key == lr.points[1].key
+    assert [p.varied["lr"] for p in batch.points.known] == [1e-4, 1e-4]
+    assert batch.points.known[0].key == lr.points.known[1].key
     pinned = prepare(config(table, "study=batch", "study.batch_size=[8]", "optimizer.lr=2e-5"), lambda _: None)
-    assert pinned.points[0].varied["lr"] == 2e-5
+    assert pinned.points.known[0].varied["lr"] == 2e-5
+
+
+def test_a_search_has_no_points_before_it_runs_and_lists_them_as_they_are_found(table):
+    search = ["study=search", "study.batch_size=[4,8]", "study.dropout=[0,0.3]"]
+    study = prepare(config(table, *search), lambda _: None)
+    assert (study.points.known, study.points.most, study.title) == ((), 20, "rows · search study")
+    assert study.points.extend({})
+    [point] = study.points.known
+    assert read_studies(study.runs, study.name)[study.file.stem] == [point.key]
+    assert point.config["head"]["dropout"] == point.varied["dropout"]
+    assert point.varied["batch_size"] in (4, 8)
+    assert list(point.varied) == ["lr", "batch_size", "dropout"]
+    again = prepare(config(table, *search, "study.budget.trials=3"), lambda _: None)
+    assert [one.key for one in again.points.known] == [point.key]
+    other = prepare(config(table, *search[:2]), lambda _: None)
+    assert other.study_id != study.study_id
+
+
+def test_a_point_of_a_search_is_the_same_trial_in_every_study(table):
+    study = prepare(config(table, "study=search", "study.lr=[1e-4,1e-3]", "study.batch_size=[4,8]"), lambda _: None)
+    study.points.extend({})
+    [point] = study.points.known
+    lr, size = point.varied["lr"], point.varied["batch_size"]
+    grid = prepare(config(table, "study=grid", f"study.lr=[{lr}]", f"study.batch_size=[{size}]"), lambda _: None)
+    assert grid.points.known[0].key == point.key
+
+
+def test_a_searchs_batch_sizes_must_fit_the_data_and_its_rates_are_looked_at(table):
+    with pytest.raises(UserError, match="batch size 128: larger than the 60 training rows"):
+        prepare(config(table, "study=search"), lambda _: None)
+    said = []
+    prepare(config(table, "study=search", "study.lr=[1e-4,1e4]", "study.batch_size=[4]"), said.append)
+    assert any("minus sign" in line for line in said)
 
 
 def test_a_study_lists_the_points_of_all_its_starts(table):
@@ -89,7 +122,7 @@ def test_a_precision_that_the_device_lacks_is_told_before_any_data_is_read(tmp_p
 
 def test_a_batch_study_tells_what_became_of_an_lr_study_without_a_winner(table):
     lr = prepare(config(table, "study=lr", "study.lr=[9,8]", "train.batch_size=4"), lambda _: None)
-    for point in lr.points:
+    for point in lr.points.known:
         folder = lr.trials / point.key
         folder.mkdir(parents=True)
         ended = record(point.key, state="diverged", overfit=None, lr=point.varied["lr"], batch_size=4)

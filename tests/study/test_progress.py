@@ -6,6 +6,7 @@ import pytest
 from records import epoch, point, record
 from rich.console import Console
 
+from sweeper.study.points import GridPoints
 from sweeper.study.progress import (
     LiveProgress,
     NoProgress,
@@ -25,7 +26,7 @@ def console(terminal=False):
 @pytest.fixture
 def plain():
     progress = PlainProgress(console())
-    progress.open("made · lr study", POINTS, workers=2)
+    progress.open("made · lr study", GridPoints(tuple(POINTS)), workers=2)
     return progress
 
 
@@ -46,6 +47,35 @@ def test_time_left_shrinks_within_an_epoch(plain):
     assert plain.eta() == "about 5 s left"
 
 
+class Found:
+    """A search that has found one of its points, or two."""
+
+    def __init__(self, most):
+        self.known, self.most, self.size = POINTS[:1], most, "4 trials (tpe)"
+
+
+def test_a_point_found_on_the_way_gets_a_row_and_those_to_come_count_in_the_time_left():
+    progress = PlainProgress(console())
+    progress.open("made · search study", Found(most=4), workers=2)
+    assert "made · search study: 4 trials (tpe), 2 at a time" in progress.console.file.getvalue()
+    progress.started(POINTS[0], 0)
+    progress.epoch(POINTS[0], epoch(1))
+    assert progress.eta() == "about 11 s left"  # 2 epochs of this trial and 3 trials of 3, 2 s each, 2 at a time
+    progress.started(POINTS[1], 1)
+    progress.ended(POINTS[1], record("b"))
+    assert "[1/4 trials]" in progress.console.file.getvalue()
+
+
+def test_where_only_minutes_limit_a_search_no_number_is_made_up():
+    progress = PlainProgress(console())
+    progress.open("made · search study", Found(most=None), workers=1)
+    progress.started(POINTS[0], 0)
+    progress.epoch(POINTS[0], epoch(1))
+    assert progress.eta() == ""
+    progress.ended(POINTS[0], record("a"))
+    assert "[1 trials]" in progress.console.file.getvalue()
+
+
 def test_a_diverged_trial_says_why(plain):
     from dataclasses import replace
 
@@ -62,7 +92,7 @@ def test_names_are_never_read_as_markup(plain):
 def test_live_table_shows_every_trial_and_its_figures():
     live = LiveProgress(console())
     live.rows = {}
-    PlainProgress.open(live, "made · lr study", POINTS, 2)
+    PlainProgress.open(live, "made · lr study", GridPoints(tuple(POINTS)), 2)
     live.started(POINTS[0], 0)
     live.epoch(POINTS[0], epoch(1))
     out = console()
@@ -76,7 +106,7 @@ def test_live_table_shows_every_trial_and_its_figures():
 def test_a_table_taller_than_the_terminal_shows_what_runs_and_counts_the_rest():
     many = [point(f"k{number}", lr=(number + 1) * 1e-5) for number in range(32)]
     live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=120, height=24))
-    PlainProgress.open(live, "made · grid study", many, 2)
+    PlainProgress.open(live, "made · grid study", GridPoints(tuple(many)), 2)
     for number in range(30):
         live.rows[f"k{number}"].end(record(f"k{number}"))
     live.started(many[30], 0)
@@ -113,7 +143,7 @@ def test_a_notebook_gets_one_table_that_is_replaced_and_no_lines(notebook):
     where.is_jupyter = True
     progress = make_progress("auto", where)
     assert type(progress) is NotebookProgress
-    progress.open("made · lr study", POINTS, 2)
+    progress.open("made · lr study", GridPoints(tuple(POINTS)), 2)
     before = where.file.getvalue()
     progress.started(POINTS[0], 0)
     progress.epoch(POINTS[0], epoch(1))
@@ -163,7 +193,7 @@ def test_where_nobody_watches_it_is_plain_lines(person, monkeypatch, name, value
 
 def test_the_table_can_be_read_on_a_terminal_of_80_columns():
     live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=80, height=24))
-    PlainProgress.open(live, "made · lr study", [point("a", lr=1.25e-05, batch_size=128)], 2)
+    PlainProgress.open(live, "made · lr study", GridPoints((point("a", lr=1.25e-05, batch_size=128),)), 2)
     live.rows["a"].end(record("a"))
     live.console.print(live._table())
     text = live.console.file.getvalue()

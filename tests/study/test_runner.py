@@ -1,7 +1,9 @@
 """Who does what next when workers, trials or memory fail; the workers are played, the ledger and the files are real."""
 
 import itertools
+import math
 import queue
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,17 @@ import pytest
 from records import CONFIG, record
 
 from sweeper.errors import UserError
+from sweeper.study.budget import Budget
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import locked
+from sweeper.study.points import GridPoints
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import NoProgress
 from sweeper.study.record import RECORD
 from sweeper.study.retries import MICRO_BATCHES, open_failed
 from sweeper.study.runner import StudyRunner
+from sweeper.study.sampling import Space
+from sweeper.study.search import SearchPoints
 from sweeper.study.space import Point
 from sweeper.study.task import LOCK
 from sweeper.study.workers import Event, Plan
@@ -26,12 +32,12 @@ from sweeper.tracked import NoTracker
 
 PIDS = itertools.count(1000)
 STUDY = "made/lr@1"
+NO_PRUNING = {"prune": {"name": "none", "extra_epochs": 0}}
 
 
 def point(key: str, lr: float = 1e-3, batch_size: int = 8, accumulate: int = 1) -> Point:
     config = {**CONFIG, "train": {**CONFIG["train"], "accumulate": accumulate}}
-    config |= {"prune": {"name": "none", "extra_epochs": 0}}
-    return Point(key, {"lr": lr, "batch_size": batch_size}, config)
+    return Point(key, {"lr": lr, "batch_size": batch_size}, config | NO_PRUNING)
 
 
 class PlayedPool:
@@ -98,10 +104,10 @@ def start(tmp_path):
 
     def start(pool, points, *, retries=2, workers=1):
         corpus = SimpleNamespace(fingerprint="d", folder=tmp_path / "corpus", card={})
-        config = points[0].config
-        prepared = PreparedStudy("made", "lr", STUDY, config, corpus, tuple(points), "cpu", "float32", tmp_path)
+        points = GridPoints(tuple(points)) if isinstance(points, list) else points
+        prepared = PreparedStudy("made", "lr", STUDY, CONFIG | NO_PRUNING, corpus, points, "cpu", "float32", tmp_path)
         told = Told()
-        open_failed(prepared.trials, points, told.note)
+        open_failed(prepared.trials, points.known, told.note)
         ledger = Ledger(open_storage(None, tmp_path), STUDY, prepared.lock)
         plan = Plan(("cpu",) * workers, 1)
         runner = StudyRunner(prepared, ledger, pool, plan, NoTracker(), told, retries=retries, keep_all=True)
@@ -252,3 +258,89 @@ def test_what_holds_for_every_trial_is_said_once_and_without_a_trials_name(start
         f"lr=0.001 bs=8: {trials / 'aa'}: damaged",
         "using longest",
     ]
+
+
+@pytest.fixture
+def search(tmp_path):
+    """What one start of the command has of a search for so many trials."""
+
+    def search(trials):
+        config = {**CONFIG, "train": {**CONFIG["train"], "accumulate": 1}, **NO_PRUNING}
+        return SearchPoints(
+            Space({"lr": [1e-5, 1e-2], "batch_size": [8, 16]}), Budget(trials, None, None), sampler="tpe", seed=0,
+            epochs=3, point=lambda varied: Point(f"{varied['lr']}-{varied['batch_size']}", varied, config),
+            file=tmp_path / "made" / "studies" / "lr@1.json", head={"study": "search"},
+        )  # fmt: skip
+
+    return search
+
+
+class Killed(Exception):
+    pass
+
+
+def by_rate(task):
+    """Ends with an accuracy that depends on the learning rate alone."""
+    accuracies = (0.0, 1 / (1 + abs(math.log10(task.varied["lr"]) + 4)), 0.0)
+    ended = record(task.key, accuracies=accuracies)
+    replace(ended, varied=task.varied, config=task.config).write(Path(task.folder))
+    return [("ended", {})]
+
+
+def test_a_search_that_is_killed_again_and_again_finds_the_points_of_an_undisturbed_one(start, search, tmp_path):
+    def mortal(task):
+        if len(pool.sent) == 4:
+            raise Killed
+        return by_rate(task)
+
+    undisturbed, _ = start(PlayedPool(by_rate), search(12))
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    for _ in range(3):
+        pool = PlayedPool(mortal)
+        with pytest.raises(Killed):
+            start(pool, search(12))
+    result, _ = start(PlayedPool(by_rate), search(12))
+    assert [one.varied for one in result.records] == [one.varied for one in undisturbed.records]
+    assert len(result.records) == 12
+    assert states(tmp_path) == ["COMPLETE"] * 12
+
+
+def test_workers_of_a_search_that_are_free_at_once_get_different_points_and_no_more_than_the_budget(start, search):
+    pool = PlayedPool(by_rate)
+    result, _ = start(pool, search(5), workers=4)
+    assert len({task.key for _, task in pool.sent}) == len(pool.sent) == len(result.records) == 5
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(start, search):
+    first, _ = start(PlayedPool(by_rate), search(3))
+    pool = PlayedPool(by_rate)
+    result, _ = start(pool, search(5))
+    assert [one.key for one in result.records[:3]] == [one.key for one in first.records]
+    assert len(pool.sent) == 2
+    again = PlayedPool(by_rate)
+    assert start(again, search(5))[0].taken_over == {one.key for one in result.records}
+    assert again.sent == []
+
+
+def test_a_point_of_a_search_that_is_trained_already_is_taken_over_and_the_next_one_found(start, search, tmp_path):
+    before = search(1)
+    before.extend({})
+    [first] = before.known
+    (tmp_path / "made" / "studies" / "lr@1.json").unlink()  # another study's point, as far as the search knows
+    start(PlayedPool(by_rate), [first])
+    pool = PlayedPool(by_rate)
+    result, _ = start(pool, search(2))
+    assert result.taken_over == {first.key}
+    assert len(result.records) == 2
+    assert len(pool.sent) == 1
+
+
+def test_a_point_of_a_search_that_fails_counts_and_is_tried_again_by_the_same_command(start, search):
+    broken = PlayedPool(lambda task: error("passing") if len(broken.sent) == 1 else by_rate(task))
+    result, _ = start(broken, search(3), retries=0)
+    assert [one.state for one in result.records] == ["failed", "complete", "complete"]
+    again = PlayedPool(by_rate)
+    result, _ = start(again, search(3), retries=0)
+    assert [one.state for one in result.records] == ["complete"] * 3
+    assert len(again.sent) == 1

@@ -24,6 +24,21 @@ def test_one_plan_serves_the_largest_study(tmp_path):
     assert plan.most_trials([single]) == 1
 
 
+def test_a_search_has_as_many_trials_as_its_budget_has_room_for(tmp_path):
+    search = ["study=search", "train.epochs=5"]
+    trials, epochs, minutes, both = studies(
+        tmp_path,
+        search,
+        [*search, "study.budget.epochs=34"],
+        [*search, "study.budget.minutes=9"],
+        [*search, "study.budget.minutes=9", "study.budget.trials=3"],
+    )
+    assert [plan.trials_of(one) for one in (trials, epochs, minutes, both)] == [20, 6, None, 3]
+    assert plan.most_trials([both, epochs]) == 6
+    assert plan.most_trials([both, minutes]) > 1000
+    assert [sweep.epochs_of([one], after=both) for one in (trials, epochs, minutes)] == [100, 30, 0]
+
+
 def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_up(tmp_path, monkeypatch):
     seen = []
 

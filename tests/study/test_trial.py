@@ -43,7 +43,7 @@ def study(tmp_path_factory, tiny_encoder, tiny_table):
 
 @pytest.fixture
 def task(study, tmp_path):
-    point = study.points[0]
+    point = study.points.known[0]
     return TrialTask(
         point.key, point.varied, point.config, str(tmp_path / point.key), str(study.corpus.folder), 1, "cpu", "float32"
     )
@@ -51,7 +51,7 @@ def task(study, tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(study, tmp_path_factory):
-    point = study.points[0]
+    point = study.points.known[0]
     folder = tmp_path_factory.mktemp("undisturbed")
     return run_trial(
         TrialTask(point.key, point.varied, point.config, str(folder), str(study.corpus.folder), 1, "cpu", "float32"),
@@ -194,7 +194,7 @@ OVERFIT = {"prune": "overfit", "stopped_by": "overfit"}
 @pytest.fixture(scope="module")
 def eight(study):
     """A point of eight epochs, so that losses do rise, without its folder."""
-    point = study.points[0]
+    point = study.points.known[0]
     config = {**point.config, "train": {**point.config["train"], "epochs": 8}}
     return TrialTask(point.key, point.varied, config, "", str(study.corpus.folder), 1, "cpu", "float32")
 
