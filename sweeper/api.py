@@ -195,7 +195,8 @@ def predict(
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     """A row a trial, in the order given, with its figures at the overfitting point.
 
-    Whatever else differs among the trials has a column of its key's name (`optimizer.name`), values as text.
+    Whatever else differs among the trials has a column of its key's name (`optimizer.name`, `head.dropout`): numbers
+    where all are, else text.
     """
     rows = []
     for record, others in zip(records, told_apart(records), strict=True):
@@ -214,7 +215,11 @@ def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
                 "key": record.key,
             }
         )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    for name in {name for others in told_apart(records) for name in others}:
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        frame[name] = frame[name] if numbers.hasnans else numbers
+    return frame
 
 
 def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:

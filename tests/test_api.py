@@ -83,6 +83,17 @@ def test_what_else_differs_among_trials_is_a_column():
     assert "model" not in trials_frame(made[:1])
 
 
+def test_what_a_search_varies_is_a_column_of_numbers():
+    made = [fabricated.make_record(key, [1.0, 0.5]) for key in ("a", "b")]
+    made = [
+        replace(one, varied={**one.varied, "dropout": rate}, config={**one.config, "head": {"dropout": rate}})
+        for one, rate in zip(made, (0.1, 0.25), strict=True)
+    ]
+    frame = trials_frame(made)
+    assert frame["head.dropout"].tolist() == [0.1, 0.25]
+    assert "dropout" not in frame
+
+
 def test_the_winner_is_tested_frozen_and_predicts(swept, folder, tmp_path):
     found = best("rows", runs=folder / "runs", export=folder / "frozen")
     assert found.winner.key == swept.winner.key

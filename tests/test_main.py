@@ -21,6 +21,28 @@ def test_a_sweep_shows_epochs_time_left_and_the_winner(swept):
     assert "-m sweeper.best --experiment rows --export" in out
 
 
+def test_a_search_trains_its_budget_and_is_told_by_all_that_varies(tiny_encoder, tiny_table, tmp_path):
+    from sweeper.report import main as report
+
+    given = [one for one in overrides(tiny_encoder, tiny_table) if not one.startswith(("study", "train.batch_size"))]
+    ranges = ["study.lr=[1e-3,5e-2]", "study.batch_size=[8,16]", "study.dropout=[0,0.3]", "study.budget.epochs=6"]
+    done = command("sweeper", *given, "study=search", *ranges, "tracking=none", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rows · search study: 6 epochs (tpe)" in done.stdout
+    assert "[2/2 trials]" in done.stdout
+    found = {record.key: record for record in records(tmp_path)}
+    [file] = tmp_path.glob("runs/rows/studies/search@*.json")
+    listed = json.loads(file.read_text(encoding="utf-8"))["trials"]
+    assert {key: record.varied for key, record in found.items()} == listed
+    assert any(f"Winner: {record.name}" in done.stdout for record in found.values())
+    page, figures = tmp_path / "page.html", tmp_path / "result.json"
+    report(["--runs", str(tmp_path / "runs"), "--output", str(page), "--no-baseline", "--record", str(figures)])
+    text = page.read_text(encoding="utf-8")
+    assert all(f"head.dropout={one['dropout']}" in text for one in listed.values())
+    [again] = json.loads(figures.read_text(encoding="utf-8"))["commands"]
+    assert {"study=search", "study.budget.epochs=6", "study.budget.trials=null"} <= set(again.split())
+
+
 def test_a_sweep_writes_under_runs_only(swept):
     assert [path.name for path in swept[0].iterdir()] == ["runs"]
 

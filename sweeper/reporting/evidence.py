@@ -22,7 +22,7 @@ from sweeper.reporting.comparison import Comparison, compare
 from sweeper.study.latest import data_in_use, read_records
 from sweeper.study.latest import experiments as experiments_in
 from sweeper.study.record import PREDICTIONS, TrialRecord, rank
-from sweeper.study.table import told_apart
+from sweeper.study.table import all_varied
 
 TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
 PUBLISHED = "published.yaml"
@@ -125,8 +125,7 @@ def distinct(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     A study writes down only what it varies itself; beside trials of another study, encoder or optimizer that is too
     little to tell one from the other.
     """
-    others: list[dict[str, Any]] = [*told_apart(records)]
-    return [replace(one, varied={**one.varied, **other}) for one, other in zip(records, others, strict=True)]
+    return [replace(one, varied=varied) for one, varied in zip(records, all_varied(records), strict=True)]
 
 
 def _others(runs: Path, name: str) -> str:

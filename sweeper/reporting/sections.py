@@ -91,8 +91,8 @@ def pictures(evidence: Evidence, add: Add) -> Values:
             setting_figures.against(records, evidence.comparisons, setting, regression=regression),
             f"{what} at the overfitting point against {setting_figures.TITLES[setting]} (logarithmic). {better} is "
             "better; bars are 95% intervals (where lines are many, of the winner's line alone): where two overlap "
-            "widely, the difference may be chance. A line joins trials that differ in nothing else; other trials "
-            "without such a neighbour are left out.",
+            "widely, the difference may be chance. A line joins trials that differ in nothing else; trials without "
+            "such a neighbour are points where they are most of all, and else left out.",
         )
         for setting in ("lr", "batch_size")
     ]

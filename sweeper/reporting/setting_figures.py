@@ -14,6 +14,7 @@ Setting = Literal["lr", "batch_size"]
 
 TITLES = {"lr": "learning rate", "batch_size": "batch size"}
 FILLED = 0.6  # share of a grid's cells that must have a trial, or its picture is mostly holes
+ALONE = "other trials"
 MOST_NAMES = 40
 LONGEST_TITLE = 44  # what tells two trials apart may stand at the end
 MOST_TICKS = 16
@@ -118,12 +119,17 @@ def against(
 
 
 def _groups(records: Sequence[TrialRecord], setting: Setting) -> dict[str, list[TrialRecord]]:
-    """Trials that differ in nothing but the setting, by their common rest; a lone trial only if it is the winner."""
+    """Trials that differ in nothing but the setting, by their common rest, and the winner, which may be alone.
+
+    The others that are alone are one group where they are most of all, as in a search that varies much; else left out.
+    """
     groups: dict[str, list[TrialRecord]] = {}
     for record in sorted(records, key=lambda one: value_of(one, setting)):
         others = {name: value for name, value in record.varied.items() if name != setting}
         groups.setdefault(settings_text(others), []).append(record)
-    return {name: group for name, group in groups.items() if len(group) > 1 or group[0] is records[0]}
+    joined = {name: group for name, group in groups.items() if len(group) > 1 or group[0] is records[0]}
+    alone = [group[0] for name, group in groups.items() if name not in joined]
+    return joined | ({ALONE: alone} if len(alone) > len(records) / 2 else {})
 
 
 def _group(
@@ -142,7 +148,7 @@ def _group(
     below = [0.0 if one is None else height - one.low for one, height in zip(intervals, heights, strict=True)]
     return {
         "type": "scatter",
-        "mode": "lines+markers",
+        "mode": "markers" if name == ALONE else "lines+markers",
         "name": plain(name) or "all trials",
         "x": [value_of(record, setting) for record in group],
         "y": heights,

@@ -5,10 +5,10 @@ accuracies) is a dash, never a zero.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.study.record import TrialRecord, rank
-from sweeper.study.space import PLACES
+from sweeper.study.space import GRID, PLACES
 from sweeper.tracked import flat
 
 if TYPE_CHECKING:
@@ -72,6 +72,15 @@ def told_apart(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     """For each trial the values of what differs besides lr and batch size, as a command line spells them."""
     others = differing(records)
     return [{key: settings.get(key, NONE) for key in others} for settings in map(_settings, records)]
+
+
+def all_varied(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """For each trial its learning rate and batch size as its study varies them, and whatever else differs.
+
+    What a search varies has the names of the configuration here, since trials of other studies differ in it too.
+    """
+    own = [{name: value for name, value in one.varied.items() if name in GRID or name not in PLACES} for one in records]
+    return [varied | others for varied, others in zip(own, told_apart(records), strict=True)]
 
 
 def cells(

@@ -117,6 +117,19 @@ def test_accuracy_against_learning_rate_is_logarithmic_with_intervals(records):
     assert any(trace["name"].startswith("no figure") and trace["x"] == [5e-3] for trace in figure["data"])
 
 
+def test_a_search_that_varies_much_is_a_cloud_of_points_with_the_winner_by_itself():
+    search = [
+        replace(one, varied={**one.varied, "dropout": 0.1 + number / 100})
+        for number in range(6)
+        for one in [make_record(f"{number}", [1.0], lr=10.0 ** -(number % 3 + 3), val_accuracy=0.5 - number / 100)]
+    ]
+    figure = check(setting_figures.against(search, compare(search, {}, None, 100), "lr", regression=False))
+    cloud, winner = figure["data"]
+    assert (cloud["name"], cloud["mode"], len(cloud["x"])) == ("other trials", "markers", 5)
+    assert (winner["name"], winner["x"]) == ("bs=64 dropout=0.1", [1e-3])
+    assert check(setting_figures.cost_figure(search))
+
+
 def test_a_setting_that_does_not_vary_has_no_picture(records):
     same = [record for record in records if record.varied["batch_size"] == 64]
     assert setting_figures.against(same, compare(same, {}, None, 9), "batch_size", regression=False) is None

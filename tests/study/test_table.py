@@ -5,7 +5,7 @@ import math
 from rich.console import Console
 
 from sweeper.study.record import TrialRecord
-from sweeper.study.table import markdown_table, results_table, told_apart
+from sweeper.study.table import all_varied, markdown_table, results_table, told_apart
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -103,3 +103,4 @@ def test_what_a_search_varies_is_shown_once():
     ]  # fmt: skip
     [line] = [line for line in markdown_table(records, "a").splitlines() if "0.1" in line]
     assert line.endswith("| head.dropout=0.1 |")
+    assert all_varied(records)[0] == {"lr": 1e-3, "batch_size": 64, "head.dropout": "0.1"}
