@@ -268,10 +268,10 @@ class Ledger:
         for name, value in varied.items():
             if isinstance(value, str):
                 trial.suggest_categorical(name, SCHEDULES)
-            elif isinstance(value, int):
-                trial.suggest_int(name, 0 if name == "seed" else 1, max(4096, value))
             elif name == "lr":
                 trial.suggest_float(name, min(1e-7, value), max(1.0, value), log=True)
+            elif isinstance(value, int):
+                trial.suggest_int(name, 0 if name == "seed" else 1, max(4096, value))
             else:
                 trial.suggest_float(name, 0.0, max(1.0, value))
 
