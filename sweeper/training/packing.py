@@ -115,6 +115,52 @@ class PackedModel:
         return output
 
 
+class PackedEncoder:
+    """An encoder without a head, callable for the last states of any tokens: what pre-training needs.
+
+    Args:
+        encoder: a `BertModel` or one built like it; a hook is added to its last layer until `remove`.
+    """
+
+    last_attention: nn.Module | None = None  # every token asks, in the last layer too
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        self.encoder = encoder
+        self.boundaries: Boundaries | None = None
+        self.wanted: Tensor | None = None
+        self._before = encoder.config._attn_implementation
+        after = encoder.get_submodule(f"encoder.layer.{encoder.config.num_hidden_layers - 1}.attention.output")
+        self._handle = after.register_forward_pre_hook(self._narrow)
+        encoder.config._attn_implementation = IMPLEMENTATION
+
+    def __call__(self, batch: PackedBatch, input_ids: Tensor, wanted: Tensor) -> Tensor:
+        """Last states (n, H) of the tokens at `wanted` (n,), distinct places in the flat row.
+
+        Args:
+            input_ids: (1, T) what is read in place of the batch's own tokens.
+        """
+        self.boundaries, self.wanted = batch.boundaries, wanted
+        try:
+            states: Tensor = self.encoder(
+                input_ids=input_ids, position_ids=batch.position_ids, packed=self
+            ).last_hidden_state
+        finally:
+            self.boundaries = self.wanted = None
+        return states[0]
+
+    def remove(self) -> None:
+        """Take the hook off the encoder and give back its attention."""
+        self._handle.remove()
+        self.encoder.config._attn_implementation = self._before
+
+    def _narrow(self, module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Every argument (1, T, H) to the wanted tokens (1, n, H): nothing after the last attention mixes tokens."""
+        if self.wanted is None:
+            return None
+        wanted = self.wanted
+        return tuple(take_rows(argument[0], wanted)[None] for argument in arguments)
+
+
 def _packed_attention(
     module: nn.Module,
     query: Tensor,
@@ -123,7 +169,7 @@ def _packed_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    packed: PackedModel | None = None,
+    packed: PackedModel | PackedEncoder | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention signature: (1, heads, T, size) in, (1, T, heads, size) out."""

@@ -1,0 +1,119 @@
+"""Make the bundled encoder: `python -m experiments.bundled_encoder REVIEWS --leave-out FILE ...`.
+
+One command from the reviews to a folder that `transformers` loads. Killed and started again it goes on where it was;
+started again after the end it writes the folder anew from the last state.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.bundled_encoder.card import write_encoder
+from experiments.bundled_encoder.corpus import open_corpus
+from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch, pretrain
+from sweeper.errors import UserError
+from sweeper.tracking import MlflowTracker, NoTracker, Run, Tracker
+from sweeper.training.checkpoint import StateFiles, write_atomically
+from sweeper.training.metrics import EpochMetrics
+
+NAME = "bundled_encoder"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the reviews, train, write the encoder."""
+    options = parse(arguments)
+    settings = Settings(**{one.name: getattr(options, one.name) for one in fields(Settings)})
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    corpus = open_corpus(options.reviews, options.leave_out, settings.vocabulary, options.out / "corpus")
+    print("reviews: {read:,} read, {left_out:,} left out (their texts are among {forbidden:,} texts to leave out), "
+          "{kept:,} kept".format(**corpus.counts), flush=True)  # fmt: skip
+    states = StateFiles(options.out / "states")
+    training = Pretraining(corpus, settings, resumable(states, settings, options.out))
+    tracker = MlflowTracker(NAME, options.out.parent) if options.tracking else NoTracker()
+    run = tracker.study(NAME, str(options.out.resolve()), asdict(settings), corpus.counts)
+    for stretch in pretrain(training):
+        states.save(len(training.curve), training.state_dict())
+        show(stretch, training, options.out / "curve.jsonl", tracker, run)
+    write_encoder(training, corpus, options.out / "encoder", command=" ".join(arguments))
+    tracker.finish(run, "complete")
+    tracker.close()
+    print(f"the encoder is in {options.out / 'encoder'}")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line: files, and every field of `Settings`, whose docstring says what they are."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.bundled_encoder", description=__doc__)
+    parser.add_argument("reviews", type=Path, help="parquet file with the columns text and rating (1 to 10)")
+    parser.add_argument("--leave-out", type=Path, nargs="+", required=True, metavar="FILE",
+                        help="tables whose column `document` holds texts to leave out (NSMC's train and test files)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="states, curve and the encoder")
+    parser.add_argument("--threads", type=int, help="of the processor")
+    parser.add_argument("--tracking", action=argparse.BooleanOptionalAction, default=True, help="log to MLflow")
+    group = parser.add_argument_group("settings", "see Settings in pretraining.py")
+    for one in fields(Settings):
+        assert one.default is not MISSING
+        kind = int if one.default is None else type(one.default)
+        how: dict[str, Any] = {"type": kind} if kind is not bool else {"action": argparse.BooleanOptionalAction}
+        group.add_argument(f"--{one.name.replace('_', '-')}", default=one.default, **how)
+    return parser.parse_args(arguments)
+
+
+def resumable(states: StateFiles, settings: Settings, out: Path) -> dict[str, Any] | None:
+    """The last state, if there is one.
+
+    Raises:
+        UserError: it was made with other settings.
+    """
+    found = states.latest()
+    if found is None:
+        return None
+    before, now = found[1]["settings"], asdict(settings)
+    other = [f"{name} was {before.get(name)}, is {value}" for name, value in now.items() if before.get(name) != value]
+    if other:
+        raise UserError(f"{out} was begun with other settings: {'; '.join(other)}. Give them again, or another --out")
+    return found[1]
+
+
+def show(stretch: Stretch, training: Pretraining, path: Path, tracker: Tracker, run: Run) -> None:
+    """A point of the curve on the terminal, in the file and in MLflow."""
+    lines = [json.dumps(asdict(one)) for one in training.curve]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    tracker.epochs(run, epochs(training.curve, training.settings.batch_size))
+    seen = stretch.held_out
+    print(
+        f"{training.progress:4.0%}  step {stretch.step:,}  {stretch.seconds:,.0f} s  "
+        f"{stretch.tokens_per_second:,.0f} tokens/s  held out: masked words {seen['masked_loss']:.3f} "
+        f"({seen['masked_right']:.3f} right), rating {seen['rating_loss']:.3f} ({seen['rating_right']:.3f} right), "
+        f"words {seen['words_loss']:.3f}",
+        flush=True,
+    )  # fmt: skip
+
+
+def epochs(curve: Sequence[Stretch], batch_size: int) -> list[EpochMetrics]:
+    """The curve under the names of a trial's: loss is that of the masked words, accuracy that of the ratings."""
+    result, step, seconds = [], 0, 0.0
+    for number, one in enumerate(curve, start=1):
+        took, rows = one.seconds - seconds, (one.step - step) * batch_size
+        result.append(
+            EpochMetrics(
+                epoch=number, train_loss=one.train["masked_loss"], val_loss=one.held_out["masked_loss"],
+                train_accuracy=one.train["rating_right"], val_accuracy=one.held_out["rating_right"],
+                val_macro_f1=None, lr=one.lr, seconds=took, sentences_per_second=rows / max(took, 1e-9),
+            )
+        )  # fmt: skip
+        step, seconds = one.step, one.seconds
+    return result
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"{error}")
