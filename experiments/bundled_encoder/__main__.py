@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     for stretch in pretrain(training):
         states.save(len(training.curve), training.state_dict())
         show(stretch, training, options.out / "curve.jsonl", tracker, run)
-    write_encoder(training, corpus, options.out / "encoder", command=" ".join(arguments))
+    write_encoder(training, corpus, options.out / "encoder", command=told(arguments))
     tracker.finish(run, "complete")
     tracker.close()
     print(f"the encoder is in {options.out / 'encoder'}")
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m experiments.bundled_encoder", description=__doc__)
     parser.add_argument("reviews", type=Path, help="parquet file with the columns text and rating (1 to 10)")
     parser.add_argument("--leave-out", type=Path, nargs="+", required=True, metavar="FILE",
-                        help="tables whose column `document` holds texts to leave out (NSMC's train and test files)")  # fmt: skip
+                        help="tables with texts to leave out in their column `document`: NSMC's files")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="states, curve and the encoder")
     parser.add_argument("--threads", type=int, help="of the processor")
     parser.add_argument("--tracking", action=argparse.BooleanOptionalAction, default=True, help="log to MLflow")
@@ -63,6 +63,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         how: dict[str, Any] = {"type": kind} if kind is not bool else {"action": argparse.BooleanOptionalAction}
         group.add_argument(f"--{one.name.replace('_', '-')}", default=one.default, **how)
     return parser.parse_args(arguments)
+
+
+def told(arguments: Sequence[str]) -> str:
+    """The arguments as the card tells them: without the folder, which is somebody's own."""
+    own = [number for number, one in enumerate(arguments) if one == "--out"]
+    return " ".join(one for number, one in enumerate(arguments) if number not in own and number - 1 not in own)
 
 
 def resumable(states: StateFiles, settings: Settings, out: Path) -> dict[str, Any] | None:

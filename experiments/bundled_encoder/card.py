@@ -54,8 +54,8 @@ without a head. Stored in float16, loaded as float32. Made so that the sample st
 
 {counts["read"]:,} distinct Naver film reviews with ratings from 1 to 10 (github e9t/nsmc, raw; CC0 1.0). \
 {counts["left_out"]:,} of them were left out of everything (vocabulary, word vectors, masked words, ratings): their \
-letters and digits are those of one of the {counts["forbidden"]:,} texts in NSMC's train and test files. {counts["kept"]:,} \
-were kept, {HELD_OUT:.0%} of them held out.
+letters and digits are those of one of the {counts["forbidden"]:,} texts in NSMC's train and test files. \
+{counts["kept"]:,} were kept, {HELD_OUT:.0%} of them held out.
 
 ## Recipe
 
@@ -68,8 +68,8 @@ were kept, {HELD_OUT:.0%} of them held out.
 {"Embeddings started from factors of co-occurrences. " if settings.factors else ""}Then masked words \
 ({settings.masked:.0%} of the tokens), the rating through the pooled first token (weight {settings.rating:g}) and the \
 sentence's words through the same (weight {settings.words:g}), together: {last.step:,} steps of {settings.batch_size} \
-reviews, {last.tokens / 1e6:.1f} M tokens, {last.seconds / 60:.0f} minutes of {where} in {training.precision}, AdamW at \
-{settings.lr:g}, seed {settings.seed}.
+reviews, {last.tokens / 1e6:.1f} M tokens, {last.seconds / 60:.0f} minutes of {where} in {training.precision}, \
+AdamW at {settings.lr:g}, seed {settings.seed}.
 
 ## Measured on the held-out reviews
 

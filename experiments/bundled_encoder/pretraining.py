@@ -41,7 +41,7 @@ class Settings:
         layers, hidden, heads: the encoder's shape; its feed-forward layers are four times as wide.
         vocabulary: word pieces.
         batch_size: reviews a step.
-        lr, warmup, weight_decay, clip_norm: of AdamW; the rate rises over a share `warmup` of the budget, then falls to 0.
+        lr, warmup, weight_decay, clip_norm: of AdamW; the rate rises over a share `warmup` of the budget, then falls.
         steps, minutes: the budget; steps where both are given.
         masked: share of the tokens to guess.
         rating, words: weights of the second and third objective beside the masked words.

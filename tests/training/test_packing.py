@@ -11,7 +11,7 @@ from sweeper.data.tokens import Split
 from sweeper.training import boundaries
 from sweeper.training.batches import BatchMaker
 from sweeper.training.forward import Forward
-from sweeper.training.packing import FAMILIES, PackedModel, supports
+from sweeper.training.packing import FAMILIES, PackedEncoder, PackedModel, supports
 
 CPU = torch.device("cpu")
 LONGEST, CLASSES = 12, 3
@@ -136,3 +136,14 @@ def test_a_decoder_or_chunked_layers_are_not_supported(make_classifier):
     model.config.chunk_size_feed_forward = 0
     model.config.is_decoder = True
     assert not supports(model)
+
+
+def test_an_encoder_gives_the_states_of_any_tokens(make_classifier, make_table):
+    model, table = make_classifier("bert", dropout=False), make_table([3, 5, 2])
+    batch = BatchMaker(table, Split(np.arange(3), np.zeros(3, np.int64)), "packed", CPU).make(np.arange(3))
+    wanted = torch.tensor([0, 2, 4, 9])
+    packed = PackedEncoder(model.bert)
+    states = packed(batch, batch.input_ids, wanted)
+    packed.remove()
+    apart = [model.bert(row[None]).last_hidden_state[0] for row in batch.input_ids[0].split([2, 3, 5])]
+    torch.testing.assert_close(states, torch.cat(apart)[wanted], atol=1e-5, rtol=1e-5)
