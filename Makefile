@@ -34,7 +34,7 @@ $(READY): requirements.lock pyproject.toml
 
 sweep: $(READY) ## train the lr study, then the batch study (EXPERIMENT=kor_hate ARGS="train.epochs=3")
 	@# 1: a study without a winner, which the report explains
-	$(PY) -m sweeper $(CHOSEN) study=lr,batch $(ARGS) || { code=$$?; \
+	@$(PY) -m sweeper $(CHOSEN) study=lr,batch $(ARGS) || { code=$$?; \
 	  [ $$code -ne 1 ] || $(PY) -m sweeper.report $(RUNS); exit $$code; }
 	@$(PY) -m sweeper.report $(RUNS)
 

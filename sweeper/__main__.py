@@ -118,8 +118,9 @@ def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
         "Next:",
         f"  {python} -m sweeper.report {of}          # a page that says how sure this is",
         f"  {python} -m sweeper.best {of} --export   # test it once and freeze it",
-        "  make ui                # every run in MLflow",
     ]
+    if runs == Path("runs"):  # where make ui looks
+        lines.append(f"  {'make ui':<{len(lines[-1].partition('#')[0]) - 2}}# every run in MLflow")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 

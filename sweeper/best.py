@@ -66,6 +66,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.public and not given.push:
         parser.error("--public needs --push USER/NAME")
+    if "=" in Path(given.export or "").name:
+        parser.error(f"--export {given.export}: a setting, not a folder; this command takes --runs DIR, --exports DIR")
     return given
 
 

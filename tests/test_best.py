@@ -15,9 +15,10 @@ from transformers import pipeline
 from sweeper.best import main
 from sweeper.config import compose, plain
 from sweeper.errors import UserError
+from sweeper.study.locks import locked
 from sweeper.study.prepare import prepare
 from sweeper.study.record import TrialRecord
-from sweeper.study.task import TrialTask
+from sweeper.study.task import LOCK, TrialTask
 from sweeper.study.trial import run_trial
 from sweeper.winner import choice
 from sweeper.winner.choice import Winner, choose
@@ -68,8 +69,24 @@ def test_before_any_study_it_says_what_to_run(tmp_path):
 
 
 def test_an_unknown_experiment_is_told_with_those_there_are(runs):
-    with pytest.raises(UserError, match=r"--experiment other.*mine"):
+    with pytest.raises(UserError, match=r"experiment other: .*of mine only. Name one"):
         call(runs, "--experiment", "other")
+    with pytest.raises(UserError, match=r"Did you mean mine\?"):
+        call(runs, "--experiment", "mime")
+
+
+def test_while_trials_are_trained_there_is_no_winner_and_the_test_split_is_not_read(runs):
+    [first, *_] = sorted((runs / "mine/trials").iterdir())
+    with locked(first / LOCK), pytest.raises(UserError, match="1 of its trials are being trained"):
+        call(runs, "--export")
+    assert not (runs / "mine/test").exists()
+    assert not (runs.parent / "exports").exists()
+
+
+def test_a_setting_is_not_taken_for_an_exports_folder(runs, capsys):
+    with pytest.raises(SystemExit):
+        call(runs, "--export", "paths.runs=elsewhere")
+    assert "a setting, not a folder; this command takes --runs DIR" in capsys.readouterr().err
 
 
 def test_the_winner_is_the_best_at_the_overfitting_point(runs, capsys):

@@ -160,7 +160,10 @@ def _workbook(place: str, settings: DataSettings) -> Iterator[Chunk]:
     def pick(names: Sequence[str]) -> list[int]:
         numbered = {int(found[1]): at for at, name in enumerate(names) if (found := SENTENCE.fullmatch(name.strip()))}
         if not numbered:
-            raise UserError(f"{place}: no column 사람문장1; the columns are {', '.join(names)}. {WORKBOOK_WAY_OUT}")
+            raise UserError(
+                f"{place}: no column 사람문장1; the columns are {', '.join(names)}. For a table of your own add "
+                f"data=table data.text=COLUMN data.label=COLUMN. {WORKBOOK_WAY_OUT}"
+            )
         label = find_column(settings.label, names, place, f"data.label, {' or '.join(WORKBOOK_LABELS)}")
         return [label, *(numbered[number] for number in sorted(numbered))]
 

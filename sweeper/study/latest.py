@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.study.locks import is_free
 from sweeper.study.record import RECORD, TrialRecord
+from sweeper.study.task import LOCK
 
 
 def experiments(runs: Path) -> list[str]:
@@ -32,6 +34,11 @@ def read_records(folder: Path) -> list[TrialRecord]:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
     return records
+
+
+def under_way(folder: Path) -> int:
+    """How many trials of `<runs>/<experiment>` are being trained at this moment, by whichever sweep."""
+    return sum(not is_free(lock) for lock in folder.glob(f"trials/*/{LOCK}"))
 
 
 def _touched(folder: Path) -> int:

@@ -20,7 +20,7 @@ from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
 from sweeper.study.retries import open_failed
 from sweeper.study.runner import StudyResult, StudyRunner
-from sweeper.study.table import results_table
+from sweeper.study.table import print_results
 from sweeper.study.workers import Pool
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
@@ -38,7 +38,7 @@ def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list
             tried = {record.key for earlier in results for record in earlier.records}
             result = _run_study(config, pool, progress, stack, trials, tried)
             winner = result.winner.key if result.winner else None
-            console.print(results_table(result.records, winner, title=result.prepared.title))
+            print_results(console, result.records, winner, result.prepared.title)
             results.append(result)
     return results
 

@@ -12,7 +12,7 @@ from sweeper.study.space import GRID, PLACES
 from sweeper.tracked import flat
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
@@ -21,6 +21,7 @@ NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_wei
 ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"
+UNWATCHED = 200  # columns
 
 
 def results_table(records: Iterable[TrialRecord], winner_key: str | None, title: str | None = None) -> "Table":
@@ -49,6 +50,13 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
         row = cells(record, winner_key, others, ranked)
         table.add_row(*(Text(cell) for cell in row), style=style)
     return table
+
+
+def print_results(console: "Console", records: Iterable[TrialRecord], winner_key: str | None, title: str) -> None:
+    """Print the table; a file or a pipe has no edge, so there every trial has one line."""
+    if not console.is_terminal:
+        console.width = max(console.width, UNWATCHED)
+    console.print(results_table(records, winner_key, title))
 
 
 def headings(others: Sequence[str], records: Sequence[TrialRecord]) -> list[str]:

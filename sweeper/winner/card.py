@@ -26,7 +26,11 @@ MOST_CLASSES = 60  # of the per-class table
 
 
 def files_of(
-    winner: TrialRecord, records: Sequence[TrialRecord], card: Mapping[str, Any], report: Mapping[str, Any] | None
+    winner: TrialRecord,
+    records: Sequence[TrialRecord],
+    card: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+    tested_before: Sequence[TrialRecord] = (),
 ) -> dict[str, str]:
     """The export's files beside model and tokenizer, by name.
 
@@ -34,9 +38,10 @@ def files_of(
         records: all trials that were compared, the winner among them.
         card: the data card.
         report: of the test split, None where there is none.
+        tested_before: other trials that the test split was read for.
     """
     return {
-        CARD: model_card(winner, records, card, report),
+        CARD: model_card(winner, records, card, report, tested_before),
         WINNER: json.dumps(summary(winner, report), ensure_ascii=False, indent=1),
         CONFIG: frozen_config(winner),
     }
@@ -108,7 +113,11 @@ def _portable_places(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def model_card(
-    winner: TrialRecord, records: Sequence[TrialRecord], card: Mapping[str, Any], report: Mapping[str, Any] | None
+    winner: TrialRecord,
+    records: Sequence[TrialRecord],
+    card: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+    tested_before: Sequence[TrialRecord] = (),
 ) -> str:
     """The card as markdown with the front matter that the Hugging Face hub reads."""
     parts = [
@@ -128,7 +137,7 @@ def model_card(
         else "Figures are those at each trial's **overfitting point**; the lowest validation loss there wins.",
         markdown_table(records, winner.key),
         "## Test",
-        _test(report),
+        _test(report, tested_before),
         "## Limits",
         _limits(card),
     ]
@@ -198,11 +207,11 @@ def _settings(winner: TrialRecord) -> str:
     return f"| | |\n|---|---|\n{table}\n\nAll of it: `python -m sweeper --config {CONFIG}`."
 
 
-def _test(report: Mapping[str, Any] | None) -> str:
+def _test(report: Mapping[str, Any] | None, before: Sequence[TrialRecord]) -> str:
     if report is None:
         return "The data has no test split."
     named = [(name.replace("_", " "), report[name]) for name in TEST_FIGURES if report.get(name) is not None]
-    lines = ["The test split was read once, for this model.", "", "| | |", "|---|---|"]
+    lines = [f"The test split was read once for this model{also_read_for(before)}.", "", "| | |", "|---|---|"]
     lines += [
         f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value:.4f} |" for name, value in named
     ]
@@ -212,6 +221,12 @@ def _test(report: Mapping[str, Any] | None) -> str:
             values = " | ".join(f"{one[name]:.4f}" for name in ("precision", "recall", "f1"))
             lines.append(f"| {_safe(one['label'])} | {values} | {one['rows']:,} |")
     return "\n".join(lines)
+
+
+def also_read_for(before: Sequence[TrialRecord]) -> str:
+    """What takes from a test figure's worth, as the end of a sentence; empty if the split had never been read."""
+    names = " and ".join(record.name for record in before)
+    return f", and for another winner before it ({names}), so these figures are not of its only use" if names else ""
 
 
 def _limits(card: Mapping[str, Any]) -> str:

@@ -7,12 +7,13 @@ test split is kept under `runs/<name>/test/`, so that the split is read once a w
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError
-from sweeper.study.latest import data_in_use, experiments, read_records
+from sweeper.study.latest import data_in_use, experiments, read_records, under_way
 from sweeper.study.record import PREDICTIONS, WEIGHTS, TrialRecord, rank
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
@@ -55,13 +56,14 @@ class Choice:
 
 
 def choose(runs: Path, experiment: str | None = None) -> Choice:
-    """Find the winner among the experiment's complete trials.
+    """Find the winner among the experiment's complete trials, once none is under way.
 
     Args:
         experiment: its name; None takes the one swept last.
 
     Raises:
-        UserError: there is no such experiment, no complete trial, or a record that cannot be read.
+        UserError: there is no such experiment, no complete trial, a record that cannot be read, or a sweep that
+            still trains: its winner is not known, and the test split is for the winner alone.
     """
     names = experiments(runs)
     if not names:
@@ -70,9 +72,13 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         )
     name = experiment or names[0]
     if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "Name one of them, or train it first."
+        raise UserError(f"experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. {hint}")
+    if running := under_way(runs / name):
         raise UserError(
-            f"--experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. "
-            f"Train it first: python -m sweeper experiment={name} study=lr,batch"
+            f"{name}: {running} of its trials are being trained, so the winner is not known yet, and the test split is "
+            "for the winner alone. Wait until the sweep has ended (python -m sweeper.status), or stop it first."
         )
     records = read_records(runs / name)
     data = data_in_use(runs / name, records)
@@ -135,6 +141,12 @@ class Winner:
         return Trained(classifier, self.config["model"], device, precision, train["batching"])
 
     @property
+    def tested_before(self) -> tuple[TrialRecord, ...]:
+        """Other trials that were winners once and met the test split then."""
+        tests = self.report_file.parent
+        return tuple(one for one in self.choice.records[1:] if (tests / f"{one.key}.json").exists())
+
+    @property
     def report_file(self) -> Path:
         """Where the test report is kept."""
         return self.choice.runs / self.choice.name / "test" / f"{self.choice.winner.key}.json"
@@ -173,7 +185,9 @@ class Winner:
 
         recorded = self.choice.folder / PREDICTIONS
         predictions = np.load(recorded, allow_pickle=False) if recorded.exists() else None
-        files = files_of(self.choice.winner, self.choice.records, self.corpus.card, self.report)
+        files = files_of(
+            self.choice.winner, self.choice.records, self.corpus.card, self.report, tested_before=self.tested_before
+        )
         freeze(target, self.trained, self.corpus, predictions=predictions, files=files)
 
     def summary(self) -> dict[str, Any]:

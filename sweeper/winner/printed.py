@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.scores import largest_confusions
-from sweeper.study.table import overfitting_text, results_table
+from sweeper.study.table import overfitting_text, print_results
 from sweeper.study.wording import figures
+from sweeper.winner.card import also_read_for
 from sweeper.winner.choice import Winner
 
 MOST_CLASSES = 20  # of a confusion matrix on a terminal
@@ -27,7 +28,7 @@ def show(best: Winner) -> None:
         console.print(
             f"Experiment {choice.name}, the one trained last; --experiment takes also: {others}", markup=False
         )
-    console.print(results_table(choice.records, choice.winner.key, title=choice.name))
+    print_results(console, choice.records, choice.winner.key, choice.name)
     if choice.left_out:
         console.print(f"{choice.left_out} more trials of {choice.name} saw other data and are left out.", markup=False)
     winner, at = choice.winner, choice.winner.at_overfit
@@ -37,6 +38,8 @@ def show(best: Winner) -> None:
     for part in report_lines(best.report):
         console.print()
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
+    if before := also_read_for(best.tested_before):
+        console.print(f"\nThe test split was read for this winner{before}.", markup=False, soft_wrap=True)
     console.print(f"\nTest report, with the surest mistakes: {best.report_file}", markup=False, soft_wrap=True)
 
 

@@ -1,5 +1,6 @@
 """What an export says: a configuration that another machine can use, and the cut that the model was trained with."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,3 +67,10 @@ def test_what_has_to_be_put_beside_it_is_told_and_nothing_else():
 
 def test_the_card_tells_the_cut_of_the_training_not_the_one_that_was_asked_for():
     assert "cut at 160 tokens" in card._use({"settings": {"max_length": 512}, "tokens": {"max_length": 160}})
+
+
+def test_a_test_figure_that_is_not_the_splits_only_use_is_not_called_so():
+    report = {"rows": 8, "accuracy": 0.5}
+    assert "read once for this model." in card._test(report, ())
+    before = replace(winner(), varied={"lr": 0.001, "batch_size": 64})
+    assert "and for another winner before it (lr=0.001 bs=64)" in card._test(report, [before])
