@@ -9,7 +9,7 @@ import csv
 import io
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +46,9 @@ class Sweep:
 
     experiment: str
     runs: Path
-    trials: pd.DataFrame
-    curves: pd.DataFrame
-    winner: TrialRecord | None
+    trials: pd.DataFrame = field(repr=False)
+    curves: pd.DataFrame = field(repr=False)
+    winner: TrialRecord | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Best:
     """
 
     experiment: str
-    winner: TrialRecord
-    trials: pd.DataFrame
-    curves: pd.DataFrame
+    winner: TrialRecord = field(repr=False)
+    trials: pd.DataFrame = field(repr=False)
+    curves: pd.DataFrame = field(repr=False)
     test: Mapping[str, Any]
-    classes: pd.DataFrame
-    confusion: pd.DataFrame
-    mistakes: pd.DataFrame
+    classes: pd.DataFrame = field(repr=False)
+    confusion: pd.DataFrame = field(repr=False)
+    mistakes: pd.DataFrame = field(repr=False)
     export: Path | None
 
 

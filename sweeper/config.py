@@ -262,7 +262,10 @@ def help_text() -> str:
         if group != "experiment":
             offered = [f"{name} (default)" if name == chosen.get(group) else name for name in options(group)]
             lines.append(f"  {group:<{WIDTH}}  {', '.join(offered)}")
-    lines += ["", f"Experiments (experiment=name), default {chosen['experiment']}:"]
+    lines += [
+        "",
+        f"Experiments (experiment=name), default {chosen['experiment']}; documents are the study notes of README:",
+    ]
     for name in options("experiment"):
         question = re.search(r"^# Question: (.*)$", _text(f"experiment/{name}.yaml"), re.MULTILINE)
         lines.append(f"  {name:<{WIDTH}}  {question[1] if question else ''}")

@@ -77,8 +77,9 @@ def test_a_runs_curve_is_shown_as_a_picture(page, server):
 
 
 def run_id(server: MlflowServer, name: str) -> str:
-    """The run of this name."""
+    """The run of this name in the first study."""
     from mlflow.tracking import MlflowClient
 
-    [run] = MlflowClient(server.uri).search_runs(["1"], f"attributes.run_name = '{name}'")
+    client = MlflowClient(server.uri)
+    [run, *_] = client.search_runs(["1"], f"attributes.run_name = '{name}'", order_by=["attributes.start_time ASC"])
     return str(run.info.run_id)

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.study.files import read_curve
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
-from sweeper.study.record import TrialRecord, drop_losers, rank
+from sweeper.study.record import TrialRecord, drop_losers, rank, trial_name
 from sweeper.study.retries import Retries
 from sweeper.study.space import Point
 from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
+from sweeper.study.wording import count
 from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
@@ -152,6 +154,8 @@ class StudyRunner:
         while self._idle and (point := self._claim()) is not None:
             worker = self._idle.pop()
             self._at_work[worker] = _Assignment(point, self.tracks.begin(point))
+            if begun := len(read_curve(self._folder(point))):
+                self.progress.note(f"{trial_name(point.varied)}: goes on, {count(begun, 'epoch')} of it on disk")
             self.pool.send(worker, self._task(point))
             self.progress.started(point, worker)
 

@@ -15,6 +15,7 @@ from records import CONFIG, record
 
 from sweeper.errors import UserError
 from sweeper.study.budget import Budget
+from sweeper.study.files import append_epoch
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import locked
 from sweeper.study.points import GridPoints
@@ -29,6 +30,7 @@ from sweeper.study.space import Point
 from sweeper.study.task import LOCK
 from sweeper.study.workers import Event, Plan
 from sweeper.tracked import NoTracker
+from sweeper.training.metrics import EpochMetrics
 
 PIDS = itertools.count(1000)
 STUDY = "made/lr@1"
@@ -125,6 +127,15 @@ def test_a_worker_that_dies_before_it_is_ready_is_no_failure_of_a_point(start):
     result, notes = start(PlayedPool(done, starts=[False, False]), [point("a")], retries=2)
     assert result.records[0].state == "complete"
     assert notes == []
+
+
+def test_epochs_that_lay_on_disk_are_told_from_those_that_are_trained(start, tmp_path):
+    folder = tmp_path / "made/trials/a"
+    folder.mkdir(parents=True)
+    for epoch in (1, 2):
+        append_epoch(folder, EpochMetrics(epoch, 1.0, 1.0, 0.5, 0.5, 0.5, 1e-3, 1.0, 10.0))
+    _, notes = start(PlayedPool(done), [point("a"), point("b", lr=1e-4)])
+    assert notes == ["lr=0.001 bs=8: goes on, 2 epochs of it on disk"]
 
 
 def test_workers_that_never_get_ready_end_the_sweep_and_leave_every_point_open(start, tmp_path):
