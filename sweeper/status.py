@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sweeper.training.metrics import EpochMetrics
 
-COLUMNS = ("trial", "state", "epoch", "last val loss", "since", "where")
+COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +69,7 @@ def study_files(runs: Path, experiment: str | None) -> list[Path]:
 
 def study_table(runs: Path, file: Path) -> "Table":
     """One study: each trial's state, epoch, since when and where."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from sweeper.study.budget import Budget
@@ -82,7 +83,8 @@ def study_table(runs: Path, file: Path) -> "Table":
     counts = ", ".join(f"{sum(row[1] == state for row in rows)} {state}" for state in dict.fromkeys(r[1] for r in rows))
     left = _time_left(trials, study, running=sum(row[1] == "running" for row in rows))
     of = f", budget {budget}" if budget else ""
-    table = Table(title=f"{study['id']}: {counts or 'no trial yet'}{of}{left}", title_justify="left")
+    title = f"{study['id']}: {counts or 'no trial yet'}{of}{left}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for column in COLUMNS:
         table.add_column(column)
     for row in rows:

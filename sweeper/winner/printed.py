@@ -30,10 +30,15 @@ def show(best: Winner) -> None:
         )
     print_results(console, choice.records, choice.winner.key, choice.name)
     if choice.left_out:
-        console.print(f"{choice.left_out} more trials of {choice.name} saw other data and are left out.", markup=False)
+        data = choice.winner.config["data"]
+        these = data.get("path") or data.get("train") or "other data"
+        console.print(
+            f"{choice.left_out} more trials of {choice.name} saw other data and are left out; these saw {these}.",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     winner, at = choice.winner, choice.winner.at_overfit
     assert at is not None
-    line = f"Winner: {winner.name}, overfitting epoch {overfitting_text(winner)}, {figures(at)}"
+    line = f"Winner: {winner.name}, overfitting epoch: {overfitting_text(winner)}, {figures(at)}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
     for part in report_lines(best.report):
         console.print()

@@ -194,7 +194,7 @@ POINTS: dict[str, Point] = {
     "MLflow run ended": parent(CLIENT + "set_terminated", "after"),
     # the parent's end
     "study at its end": parent(RUNNER + "StudyRunner.run", "after"),
-    "table not printed": parent("sweeper.study.sweep:results_table", "before"),
+    "table not printed": parent("sweeper.study.sweep:print_results", "before"),
     "tracking not closed": parent("sweeper.tracking:MlflowTracker.close", "before"),
     "tracking closed": parent("sweeper.tracking:MlflowTracker.close", "after"),
     "workers not ended": parent(POOL + "__exit__", "before"),
