@@ -13,6 +13,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from tests.chromium import Page  # noqa: E402
 from tests.faults.servers import MlflowServer  # noqa: E402
+from tests.mlflow_pages import open_runs, show_metrics  # noqa: E402
 
 RECORDED = Path("runs/recorded")
 CURVES = "kor_hate"
@@ -49,13 +50,9 @@ def mlflow(page: Page, file: Path) -> None:
     server.start()
     try:
         page.resize(1600, 760)
-        page.open(
-            f"{server.uri}/#/experiments/1/runs?orderByKey=metrics.%60at_overfit.val_accuracy%60&orderByAsc=false&startTime=ALL&compareRunsMode=CHART"
-        )
-        search = "document.querySelector('input[placeholder=\"Search metric charts\"]')"
-        page.wait(f"!!{search}")
+        open_runs(page, server, charts=True)
+        show_metrics(page, "^(train_loss|val_loss|train_accuracy|val_accuracy)$")
         page.evaluate("document.querySelector('[aria-label=\"Close\"]')?.click()")  # the assistant's panel
-        page.fill(search, "^(train_loss|val_loss|train_accuracy|val_accuracy)$")
         page.wait("document.querySelectorAll('.js-plotly-plot .lines path').length > 20")
         page.screenshot(file)
     finally:

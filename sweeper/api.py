@@ -198,8 +198,8 @@ def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     Whatever else differs among the trials has a column of its key's name (`optimizer.name`, `head.dropout`): numbers
     where all are, else text.
     """
-    rows = []
-    for record, others in zip(records, told_apart(records), strict=True):
+    rows, apart = [], told_apart(records)
+    for record, others in zip(records, apart, strict=True):
         at = record.at_overfit
         rows.append(
             {
@@ -216,7 +216,7 @@ def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    for name in {name for others in told_apart(records) for name in others}:
+    for name in {name for others in apart for name in others}:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         frame[name] = frame[name] if numbers.hasnans else numbers
     return frame

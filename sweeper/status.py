@@ -17,6 +17,7 @@ from sweeper.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sweeper.study.budget import Budget
     from sweeper.training.metrics import EpochMetrics
 
 COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
@@ -81,7 +82,7 @@ def study_table(runs: Path, file: Path) -> "Table":
     trials = trials_folder(runs, file.parent.parent.name)
     rows = [_row(trials / key, trial_name(varied)) for key, varied in study["trials"].items()]
     counts = ", ".join(f"{sum(row[1] == state for row in rows)} {state}" for state in dict.fromkeys(r[1] for r in rows))
-    left = _time_left(trials, study, running=sum(row[1] == "running" for row in rows))
+    left = _time_left(trials, study, budget, running=sum(row[1] == "running" for row in rows))
     of = f", budget {budget}" if budget else ""
     title = f"{study['id']}: {counts or 'no trial yet'}{of}{left}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -128,13 +129,12 @@ def _has_ended(folder: Path) -> bool:
     return is_free(folder / LOCK) and (folder / RECORD).exists()
 
 
-def _time_left(trials: Path, study: Mapping[str, Any], *, running: int) -> str:
+def _time_left(trials: Path, study: Mapping[str, Any], budget: "Budget | None", *, running: int) -> str:
     """From the median epoch so far; empty where nothing is left or known, or where only minutes limit a search."""
-    from sweeper.study.budget import Budget
     from sweeper.study.files import read_curve
     from sweeper.study.wording import duration
 
-    epochs, budget = int(study["config"]["train"]["epochs"]), Budget.of(study["config"].get("study", {}))
+    epochs = int(study["config"]["train"]["epochs"])
     curves = {key: read_curve(trials / key) for key in study["trials"]}
     ended = {key for key in curves if _has_ended(trials / key)}
     spent = sum(len(curve) if key in ended else epochs for key, curve in curves.items())

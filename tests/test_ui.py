@@ -8,10 +8,10 @@ import pytest
 from tests.chromium import BROWSER, Page
 from tests.command_line import records
 from tests.faults.servers import MlflowServer
+from tests.mlflow_pages import open_runs, show_metrics
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
-SORTED = "orderByKey=metrics.%60at_overfit.val_accuracy%60&orderByAsc=false&startTime=ALL"
 MLFLOWS_OWN = ("AG Grid: ", "ResizeObserver loop", "WebGL", "GL Driver", "404 (Not Found)")  # on an empty server too
 
 
@@ -43,7 +43,7 @@ def shows(*texts: str) -> str:
 
 
 def test_the_runs_are_listed_sorted_by_accuracy_at_the_overfitting_point(page, server, swept):
-    page.open(f"{server.uri}/#/experiments/1/runs?{SORTED}")
+    open_runs(page, server)
     best_first = sorted(records(swept[0]), key=lambda record: -record.score)
     names = [f"lr={record.varied['lr']} bs=8" for record in best_first]
     page.wait(shows(*names, "Sort: at_overfit.val_accuracy"))
@@ -53,11 +53,9 @@ def test_the_runs_are_listed_sorted_by_accuracy_at_the_overfitting_point(page, s
 
 
 def test_the_curves_of_all_runs_are_drawn_in_one_picture_for_each_metric(page, server):
-    page.open(f"{server.uri}/#/experiments/1/runs?{SORTED}&compareRunsMode=CHART")
+    open_runs(page, server, charts=True)
     page.wait(shows("lr=0.03 bs=8", "lr=0.01 bs=8"))
-    search = "document.querySelector('input[placeholder=\"Search metric charts\"]')"
-    page.wait(f"!!{search}")
-    page.fill(search, "^val_loss$")
+    show_metrics(page, "^val_loss$")
     lines = "[...document.querySelectorAll('.js-plotly-plot .scatterlayer .trace .lines path')].length"
     assert page.wait(f"document.querySelectorAll('.js-plotly-plot').length === 1 && {lines} >= 2")
 

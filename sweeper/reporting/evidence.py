@@ -19,12 +19,12 @@ from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
 from sweeper.reporting.comparison import Comparison, compare
-from sweeper.study.latest import data_in_use, read_records
+from sweeper.study.latest import data_in_use, read_records, tested, tested_file
 from sweeper.study.latest import experiments as experiments_in
 from sweeper.study.record import PREDICTIONS, TrialRecord, rank
 from sweeper.study.table import all_varied
 
-TRIALS, STUDIES, TESTS, CACHE = "trials", "studies", "test", "cache"
+TRIALS, STUDIES, CACHE = "trials", "studies", "cache"
 PUBLISHED = "published.yaml"
 # keys of `data` that say where and in which wrapping the rows lie, and how many of them are taken
 PLACES = (
@@ -111,9 +111,9 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
         predictions={one.key: array for one in records if (array := _predictions(folder, one.key)) is not None},
         corpus=corpus,
         corpus_trouble=trouble,
-        test=_json(folder / TESTS / f"{records[0].key}.json"),
+        test=_json(tested_file(folder, records[0])),
         published=_published(name, records[0].config, experiments),
-        tested_before=tuple(one for one in records[1:] if (folder / TESTS / f"{one.key}.json").exists()),
+        tested_before=tested(folder, records[1:]),
         studies=studies,
         unfinished=_unfinished(studies, {one.key: one.data for one in everything}, data),
     )

@@ -1,7 +1,7 @@
-"""Which experiment, and which of its data, was worked on last: what is meant where the user names none.
+"""What lies in an experiment's folder, and which experiment and which of its data was worked on last.
 
-A study's file is written at every start of its sweep, so its time tells, also where everything was taken over and
-no trial's record is new.
+The last is what is meant where the user names none. A study's file is written at every start of its sweep, so its
+time tells, also where everything was taken over and no trial's record is new.
 """
 
 import json
@@ -34,6 +34,16 @@ def read_records(folder: Path) -> list[TrialRecord]:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: not a trial's record ({error}). Remove its folder and sweep again.") from None
     return records
+
+
+def tested_file(folder: Path, record: TrialRecord) -> Path:
+    """Where `best` keeps what this trial scored on the test split, under `<runs>/<experiment>`."""
+    return folder / "test" / f"{record.key}.json"
+
+
+def tested(folder: Path, records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Those of these trials that the test split has been read for: each was the winner once."""
+    return tuple(record for record in records if tested_file(folder, record).exists())
 
 
 def under_way(folder: Path) -> int:

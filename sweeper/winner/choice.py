@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError
-from sweeper.study.latest import data_in_use, experiments, read_records, under_way
+from sweeper.study.latest import data_in_use, experiments, read_records, tested, tested_file, under_way
 from sweeper.study.record import PREDICTIONS, WEIGHTS, TrialRecord, rank
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
@@ -143,13 +143,12 @@ class Winner:
     @property
     def tested_before(self) -> tuple[TrialRecord, ...]:
         """Other trials that were winners once and met the test split then."""
-        tests = self.report_file.parent
-        return tuple(one for one in self.choice.records[1:] if (tests / f"{one.key}.json").exists())
+        return tested(self.choice.runs / self.choice.name, self.choice.records[1:])
 
     @property
     def report_file(self) -> Path:
         """Where the test report is kept."""
-        return self.choice.runs / self.choice.name / "test" / f"{self.choice.winner.key}.json"
+        return tested_file(self.choice.runs / self.choice.name, self.choice.winner)
 
     @cached_property
     def report(self) -> dict[str, Any] | None:

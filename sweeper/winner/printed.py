@@ -31,7 +31,7 @@ def show(best: Winner) -> None:
     print_results(console, choice.records, choice.winner.key, choice.name)
     if choice.left_out:
         data = choice.winner.config["data"]
-        these = data.get("path") or data.get("train") or "other data"
+        these = data["path"] or data["train"]
         console.print(
             f"{choice.left_out} more trials of {choice.name} saw other data and are left out; these saw {these}.",
             markup=False, soft_wrap=True,
