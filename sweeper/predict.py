@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sweeper.inputs import read_texts
 
     ending = _ending(given.output)
-    texts = given.text or read_texts(given.file, given.column, header=not given.no_header)
+    texts = iter(given.text or read_texts(given.file, given.column, header=not given.no_header))
+    texts = chain(list(islice(texts, 1)), texts)  # a wrong file or column shows before the model is loaded
     classifier = Classifier(Path(given.folder), given.device, given.precision)
     top_k = min(given.top_k, len(classifier.names))
     predictions = iter(classifier.predict(texts, top_k, given.batch_size))
