@@ -226,6 +226,6 @@ def test_nothing_is_written_where_the_input_is_wrong(folder, tmp_path, capsys):
 
 def test_a_wrong_column_is_told_before_the_model_is_loaded(folder, tmp_path, monkeypatch):
     (tmp_path / "in.csv").write_text("id,sentence\n1,기쁜 날\n")
-    monkeypatch.setattr("sweeper.predict.Classifier", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(sys.modules["sweeper.predict"], "Classifier", lambda *_: pytest.fail("the model was loaded"))
     with pytest.raises(UserError, match="--column"):
         main([str(folder), str(tmp_path / "in.csv")])
