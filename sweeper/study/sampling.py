@@ -25,9 +25,9 @@ from sweeper.study.space import Value
 
 Past = Sequence[tuple[Mapping[str, Value], TrialRecord | None]]
 
-INTERVALS = ("lr", "warmup", "weight_decay", "dropout")  # anything between two ends; the others are choices
+NUMBERS = ("lr", "warmup", "weight_decay", "dropout")  # two of them are the ends of an interval, more are choices
 LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
-ORDERED = ("batch_size",)  # choices of which neighbours are alike
+ORDERED = (*NUMBERS, "batch_size")  # choices of which neighbours are alike
 DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
 
 
@@ -35,12 +35,13 @@ class Space:
     """The ranges of a search as Optuna's distributions; choices are known to it by their numbers.
 
     Args:
-        ranges: by setting, the two ends of an interval or the values to choose from; one value alone is fixed.
+        ranges: by setting, the two ends of an interval or the values to choose from; one value alone is fixed. Two
+            batch sizes are choices, as seeds and schedules are.
     """
 
     def __init__(self, ranges: Mapping[str, Sequence[Value]]) -> None:
-        self.ranges = ranges
-        self.distributions = {name: _distribution(name, ends) for name, ends in ranges.items() if len(ends) > 1}
+        self.ranges = {name: sorted(given, key=float) if name in ORDERED else given for name, given in ranges.items()}
+        self.distributions = {name: _distribution(name, given) for name, given in self.ranges.items() if len(given) > 1}
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """The settings that Optuna's parameters stand for."""
@@ -48,28 +49,28 @@ class Space:
 
     def params(self, varied: Mapping[str, Value]) -> dict[str, Any]:
         """Optuna's parameters for these settings."""
-        return {name: varied[name] if name in INTERVALS else self._number(name, varied) for name in self.distributions}
+        return {
+            name: varied[name] if isinstance(kind, FloatDistribution) else list(self.ranges[name]).index(varied[name])
+            for name, kind in self.distributions.items()
+        }
 
     def everything(self) -> Iterator[dict[str, Value]]:
         """Every point, where there are finitely many; else nothing."""
-        if not set(INTERVALS) & set(self.distributions):
+        if not any(isinstance(kind, FloatDistribution) for kind in self.distributions.values()):
             yield from (dict(zip(self.ranges, choice, strict=True)) for choice in product(*self.ranges.values()))
 
     def _value(self, name: str, param: Any) -> Value:
         choices = self.ranges[name]
         if name not in self.distributions:
             return choices[0]
-        if name not in INTERVALS:
+        if not isinstance(self.distributions[name], FloatDistribution):
             return choices[int(param)]
         low, high = (float(end) for end in choices)
         return min(max(float(f"{param:.{DIGITS}g}"), low), high)
 
-    def _number(self, name: str, varied: Mapping[str, Value]) -> int:
-        return list(self.ranges[name]).index(varied[name])
-
 
 def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
-    if name in INTERVALS:
+    if name in NUMBERS and len(ends) == 2:
         low, high = (float(end) for end in ends)
         return FloatDistribution(low, high, log=name in LOGARITHMIC and low > 0)
     return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))

@@ -97,3 +97,15 @@ def test_finitely_many_points_can_be_told():
     assert len(list(choices.everything())) == 4
     assert next(choices.everything()) == {"lr": 1e-3, "batch_size": 16, "schedule": "constant"}
     assert list(Space(RANGES).everything()) == []
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_three_rates_or_more_are_choices_whose_order_does_not_matter(sampler):
+    rates = [1e-3, 1e-5, 1e-4, 2e-5]
+    space = Space({"lr": rates, "batch_size": [64, 16]})
+    known = past(drawn(12, space=space), lambda varied: varied["lr"])
+    assert {varied["lr"] for varied in drawn(12, sampler, space=space)} <= set(rates)
+    assert propose(sampler, 0, space, known) == propose(
+        sampler, 0, Space({"lr": sorted(rates), "batch_size": [16, 64]}), known
+    )
+    assert len(list(space.everything())) == 8
