@@ -28,6 +28,7 @@ Past = Sequence[tuple[Mapping[str, Value], TrialRecord | None]]
 NUMBERS = ("lr", "warmup", "weight_decay", "dropout")  # two of them are the ends of an interval, more are choices
 LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
 ORDERED = (*NUMBERS, "batch_size")  # choices of which neighbours are alike
+BLIND = ("random", "qmc")  # samplers that do not look at the past
 DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
 
 
@@ -84,13 +85,18 @@ def propose(sampler: str, seed: int, space: Space, past: Past, attempt: int = 0)
         past: the settings of every point so far, in their order, with its record if it has ended.
         attempt: another number may give another point.
     """
-    scores = [record.score for _, record in past if record is not None and record.is_candidate]
-    trials = (_trial(space, varied, record, min(scores, default=None)) for varied, record in past)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what Optuna calls experimental
         study = optuna.create_study(direction="maximize", sampler=_sampler(sampler, seed, len(past), attempt, space))
-        study.add_trials(trial for trial in trials if trial is not None)
+        study.add_trials(() if sampler in BLIND else _trials(space, past))
         return space.values(study.ask(space.distributions).params)
+
+
+def _trials(space: Space, past: Past) -> Iterator[FrozenTrial]:
+    """The points of the past that a sampler can learn something from."""
+    scores = [record.score for _, record in past if record is not None and record.is_candidate]
+    trials = (_trial(space, varied, record, min(scores, default=None)) for varied, record in past)
+    yield from (trial for trial in trials if trial is not None)
 
 
 def _trial(
