@@ -10,7 +10,6 @@ import argparse
 import json
 import math
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property

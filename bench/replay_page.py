@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.publish import RESULTS, put_between, read_results
-from bench.strategies import GRID, LR_BATCH, SHUFFLED, STRATEGIES
+from bench.strategies import GRID, LR_BATCH, SHUFFLED, STRATEGIES, Strategy
+from sweeper.study.sampling import STARTUP
 
 Result = Mapping[str, Any]
 Bands = Mapping[str, Mapping[str, Sequence[float]]]  # strategy → epochs, median, low, high, mean
@@ -17,9 +18,9 @@ MARK = "bench.replay"
 SIGNS = {"better": " ↓", "worse": " ↑", "same": ""}
 PANELS = ("whole trainings", "trainings that are ended early")
 COLORS = {GRID: "#555555", SHUFFLED: "#999999", "random": "#0072B2", "tpe": "#D55E00", LR_BATCH: "#009E73"}
-HYPERBAND = "#CC79A7"
+HYPERBAND, EARLIER = "#CC79A7", "#E69F00"
 README, README_KO = (RESULTS.parent.parent / name for name in ("README.md", "README.ko.md"))
-KOREAN = {GRID: "격자, 순서대로", SHUFFLED: "격자, 섞어서", "random": "무작위", LR_BATCH: "`lr` 다음 `batch`"}
+KOREAN = {GRID: "격자", SHUFFLED: "섞은 격자", "random": "무작위", LR_BATCH: "lr 다음 batch"}
 
 
 def replayed(folder: Path = RESULTS) -> list[Result]:
@@ -50,7 +51,7 @@ def draw_regret(result: Result, curves: Bands, path: Path) -> None:
         figure, panels = pyplot.subplots(1, 2, figsize=(9.6, 4.0), sharey=True, layout="constrained")
         for strategy in STRATEGIES:
             bands, axes = curves[strategy.name], panels[int(strategy.prune != "none")]
-            color = HYPERBAND if strategy.prune == "hyperband" else COLORS[strategy.chooses]
+            color = _color(strategy)
             epochs = bands["epochs"]
             low, middle, high = ([100 * value for value in bands[name]] for name in ("low", "median", "high"))
             axes.step(epochs, middle, where="post", color=color, label=strategy.name, linewidth=1.5)
@@ -60,7 +61,8 @@ def draw_regret(result: Result, curves: Bands, path: Path) -> None:
             axes.set(title=title, xlabel="epochs trained", xlim=(0, result["epochs"]))
             axes.grid(True, alpha=0.3)
             axes.legend(frameon=False)
-        most = 100 * (result["best"]["score"] - _start(curves, result))
+        whole = result["best"]["score"]  # is what is missing before the first trial has ended
+        most = 100 * max(value for bands in curves.values() for value in bands["high"] if value < whole)
         panels[0].set(ylabel="regret, points of validation accuracy", ylim=(-0.02 * most, 1.05 * most))
         figure.suptitle(f"{result['about']['data']}: median and 10–90% of {_seeds(result)} seeds")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +70,10 @@ def draw_regret(result: Result, curves: Bands, path: Path) -> None:
         pyplot.close(figure)
 
 
-def _start(curves: Bands, result: Result) -> float:
-    """The score from which the picture starts: the first that half of the random searches have; before it is nothing."""
-    first = next(value for value in curves["random"]["median"] if value < result["best"]["score"])
-    return float(result["best"]["score"] - first)
+def _color(strategy: Strategy) -> str:
+    if strategy.prune == "hyperband":
+        return HYPERBAND
+    return COLORS[strategy.chooses] if strategy.startup == STARTUP else EARLIER
 
 
 def _seeds(result: Result) -> int:
@@ -107,14 +109,15 @@ def _table(result: Result) -> Iterator[str]:
     yield f"| strategy | {' | '.join(f'{share}%' for share in CHECKPOINTS)} | ends after |"
     yield "|---" * (len(CHECKPOINTS) + 2) + "|"
     for one in result["strategies"]:
-        cells = [_spread(one["at"][f"{share}"]) for share in CHECKPOINTS]
+        cells = [_spread(one["at"][f"{share}"], one["seeds"]) for share in CHECKPOINTS]
         yield f"| {one['name']} | {' | '.join(cells)} | {_ends(one, result)} |"
     yield f"\n![{about['data']}: regret by epochs](replay-{result['table']}.svg)\n"
 
 
-def _spread(at: Mapping[str, Any]) -> str:
+def _spread(at: Mapping[str, Any], seeds: int) -> str:
     low, middle, high, mean = (100 * at[name] for name in ("low", "median", "high", "mean"))
-    return f"{middle:.2f} ({low:.2f}–{high:.2f}), {mean:.2f}{SIGNS[at['against_shuffled']]}"
+    several = f"{middle:.2f} ({low:.2f}–{high:.2f}), " if seeds > 1 else ""
+    return f"{several}{mean:.2f}{SIGNS[at['against_shuffled']]}"
 
 
 def _ends(one: Mapping[str, Any], result: Result) -> str:
@@ -122,17 +125,21 @@ def _ends(one: Mapping[str, Any], result: Result) -> str:
     return f"{one['trials']['mean']:.0f} trainings, {epochs:.0f} epochs ({epochs / result['epochs']:.0%})"
 
 
-def groups(results: Sequence[Result], share: int) -> dict[str, list[str]]:
-    """The strategies by how they stand to a shuffled grid of equal cost over all tables.
+def standing(results: Sequence[Result], share: int) -> dict[str, dict[str, int]]:
+    """For `better` and `worse` than a shuffled grid of equal cost: the strategies, and on how many tables.
 
-    Returns:
-        `better` on every table, `mixed` (better or worse on some), `same` on every table, `worse` on every table.
+    `same` holds those that are told apart from it on none.
     """
-    found: dict[str, list[str]] = {"better": [], "mixed": [], "same": [], "worse": []}
+    found: dict[str, dict[str, int]] = {"better": {}, "worse": {}, "same": {}}
     for strategy in STRATEGIES:
-        verdicts = {_of(result, strategy.name)["at"][f"{share}"]["against_shuffled"] for result in results}
-        if strategy.chooses != SHUFFLED:
-            found[verdicts.pop() if len(verdicts) == 1 else "mixed"].append(strategy.name)
+        if strategy.chooses == SHUFFLED:
+            continue
+        verdicts = [_of(result, strategy.name)["at"][f"{share}"]["against_shuffled"] for result in results]
+        for verdict in ("better", "worse"):
+            if times := verdicts.count(verdict):
+                found[verdict][strategy.name] = times
+        if set(verdicts) == {"same"}:
+            found["same"][strategy.name] = len(results)
     return found
 
 
@@ -145,17 +152,17 @@ def in_short(results: Sequence[Result]) -> str:
     if not results:
         return "Whether a search finds better settings than the grid for the same epochs: **not measured** yet."
     sets = " / ".join(result["about"]["data"] for result in results)
+    trainings = results[0]["about"]["trainings"]
     lines = [
-        f"What that is worth: whole grids of {results[0]['about']['trainings']} trainings, kept epoch by epoch ({sets}), "
-        f"searched on paper with {_seeds(results[0])} seeds (`python -m bench.replay`). Points of validation accuracy "
-        "that the best setting found by then lacks to the grid's best, mean; ↓ and ↑: less or more than a grid in "
-        "shuffled order, beyond chance (95%). [More, with pictures](bench/results/README.md).",
+        f"What that is worth: whole grids of {trainings} trainings, kept epoch by epoch ({sets}), searched on paper "
+        f"with {_seeds(results[0])} seeds (`python -m bench.replay`). Points of validation accuracy that the best "
+        "setting found by then lacks to the grid's best, mean; ↓ and ↑: less or more than a grid in shuffled order, "
+        "beyond chance (95%). [More, with pictures](bench/results/README.md).",
         "",
         *_rows(results, ("after this share of the grid's epochs", "epochs in all"), {}),
         "",
     ]
-    words = {"better": "less than a shuffled grid everywhere", "worse": "more everywhere", "mixed": "it depends on the data",
-             "same": "told apart nowhere"}  # fmt: skip
+    words = {"better": "less than a shuffled grid: {}", "worse": "more: {}", "same": "told apart on none: {}"}
     return "\n".join([*lines, *_told(results, "After {share}%", words, {})])
 
 
@@ -164,17 +171,18 @@ def in_short_korean(results: Sequence[Result]) -> str:
     if not results:
         return "같은 에포크 수로 격자보다 나은 설정을 찾는지는 아직 **재지 않았습니다**."
     sets = " / ".join(result["about"]["data"] for result in results)
+    trainings = results[0]["about"]["trainings"]
     lines = [
-        f"얼마나 쓸모가 있는지는 이렇게 쟀습니다. 격자의 학습 {results[0]['about']['trainings']}번을 에포크마다 모두 기록해 두고({sets}), "
-        f"그 기록 위에서 방법마다 시드 {_seeds(results[0])}개로 탐색을 되풀이했습니다(`python -m bench.replay`). 표의 수는 그때까지 찾은 설정의 "
-        "검증 정확도가 격자 전체의 최고보다 몇 %p 낮은지의 평균입니다. ↓와 ↑는 섞은 격자를 같은 에포크만큼 돌린 것보다 우연 이상으로(95%) "
-        "작거나 크다는 뜻입니다. [그림과 자세한 표](bench/results/README.md)",
+        f"얼마나 쓸모가 있는지는 이렇게 쟀습니다. 격자의 학습 {trainings}번을 에포크마다 모두 기록해 두고({sets}), "
+        f"그 기록 위에서 방법마다 시드 {_seeds(results[0])}개로 탐색을 되풀이했습니다(`python -m bench.replay`). "
+        "표의 수는 그때까지 찾은 설정의 검증 정확도가 격자 전체의 최고보다 몇 %p 낮은지의 평균입니다. "
+        "↓와 ↑는 섞은 격자를 같은 에포크만큼 돌린 것보다 우연 이상으로(95%) 작거나 크다는 뜻입니다. "
+        "[그림과 자세한 표](bench/results/README.md)",
         "",
         *_rows(results, ("격자 에포크 가운데 쓴 비율", "쓴 에포크 전체"), KOREAN),
         "",
     ]
-    words = {"better": "모든 데이터에서 섞은 격자보다 작음", "worse": "모든 데이터에서 더 큼", "mixed": "데이터에 따라 다름",
-             "same": "어디서도 구별되지 않음"}  # fmt: skip
+    words = {"better": "섞은 격자보다 작은 것: {}", "worse": "큰 것: {}", "same": "어디서도 구별되지 않는 것: {}"}
     return "\n".join([*lines, *_told(results, "{share}%에서", words, KOREAN)])
 
 
@@ -193,10 +201,17 @@ def _rows(results: Sequence[Result], heads: tuple[str, str], names: Mapping[str,
 
 
 def _told(results: Sequence[Result], start: str, words: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
+    """A line a checkpoint; `(2/3)` is on how many of the tables."""
     for share in CHECKPOINTS:
-        found = groups(results, share)
-        parts = [f"{words[kind]}: {'; '.join(_named(one, names) for one in some)}" for kind, some in found.items() if some]
-        yield f"- {start.format(share=share)} — {'. '.join(parts)}."
+        parts = []
+        for verdict, some in standing(results, share).items():
+            named = (f"{_named(name, names)}{_times(times, len(results))}" for name, times in some.items())
+            parts += [words[verdict].format(", ".join(named))] if some else []
+        yield f"- {start.format(share=share)} — {'; '.join(parts)}."
+
+
+def _times(times: int, of: int) -> str:
+    return "" if times == of else f" ({times}/{of})"
 
 
 def _named(name: str, names: Mapping[str, str]) -> str:

@@ -5,9 +5,9 @@ where a sampler names a point that is there already), `Ledger` and `make_pruner`
 when a score is final, `rank` who is ahead. Only the training is read off: an epoch costs one. A point that has a record
 costs nothing, and so it is in the tool, where a trial is trained once. One training at a time.
 
-A search chooses from the table's own rates and batch sizes (`study=search study.lr=[5e-3,1e-3,...]`), not from the range
-between the ends: a rate that lies between two of the table's has no curve, and lending it that of its neighbour would
-replay another tool than the one there is. A test runs the tool beside a replay and finds the same trials.
+A search chooses from the table's own rates and batch sizes (`study=search study.lr=[5e-3,1e-3,...]`), not from the
+range between the ends: a rate that lies between two of the table's has no curve, and lending it that of its neighbour
+would replay another tool than the one there is. A test runs the tool beside a replay and finds the same trials.
 """
 
 import math
@@ -30,7 +30,7 @@ from sweeper.study.ledger import Ledger
 from sweeper.study.points import GridPoints, Points
 from sweeper.study.pruning import make_pruner
 from sweeper.study.record import State, TrialRecord, rank
-from sweeper.study.sampling import Space
+from sweeper.study.sampling import STARTUP, Space
 from sweeper.study.search import SearchPoints
 from sweeper.study.space import Point, Value
 from sweeper.study.task import JUDGED
@@ -39,7 +39,7 @@ from sweeper.training.overfitting import OverfittingTracker
 
 MEMORY = Path("/dev/shm")  # the tool flushes its lists to the disk, which is not what is measured here
 
-GRID, SHUFFLED, LR_BATCH = "grid", "grid, shuffled", "lr, then batch"
+GRID, SHUFFLED, LR_BATCH = "grid", "shuffled grid", "lr then batch"
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,18 @@ class Strategy:
         chooses: `GRID` in the study's order, `SHUFFLED`, `LR_BATCH` (`study=lr,batch`: every rate at the usual batch
             size, then every batch size at the rate that won), or one of the tool's samplers.
         prune: as `prune=` takes it.
+        startup: points that TPE draws at random first.
     """
 
     chooses: str
     prune: str = "none"
+    startup: int = STARTUP
 
     @property
     def name(self) -> str:
         """`TPE + overfit`."""
         first = {"tpe": "TPE", "gp": "GP"}.get(self.chooses, self.chooses)
+        first += "" if self.startup == STARTUP else f" after {self.startup}"
         return first if self.prune == "none" else f"{first} + {self.prune}"
 
     @property
@@ -76,6 +79,7 @@ STRATEGIES = (
     Strategy(GRID, "overfit"),
     Strategy("random", "overfit"),
     Strategy("tpe", "overfit"),
+    Strategy("tpe", "overfit", startup=4),
     Strategy("tpe", "hyperband"),
     Strategy(LR_BATCH, "overfit"),
 )
@@ -94,37 +98,45 @@ def replay(table: CurveTable, strategy: Strategy, seed: int, study_id: str | Non
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with TemporaryDirectory(prefix="replay-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         trainer = _Trainer(table, strategy.prune, study_id or f"{table.name}/search@{seed}", Path(folder))
-        for points in _studies(table, strategy.chooses, seed, Path(folder), trainer.records):
+        for points in _studies(table, strategy, seed, Path(folder), trainer.records):
             trainer.run(points)
     return list(trainer.records.values())
 
 
 def _studies(
-    table: CurveTable, chooses: str, seed: int, folder: Path, records: Mapping[str, TrialRecord]
+    table: CurveTable, strategy: Strategy, seed: int, folder: Path, records: Mapping[str, TrialRecord]
 ) -> Iterator[Points]:
     """The strategy's studies; the records of one are there when the next is asked for."""
     everything = [_point({"lr": lr, "batch_size": size}) for lr, size in table.curves]
-    if chooses == LR_BATCH:
+    if strategy.chooses == LR_BATCH:
         usual = table.about["lr_study_batch_size"]
         yield GridPoints(tuple(_point({"lr": lr, "batch_size": usual}) for lr in table.rates))
         best = rank(records.values())[0]
         if best.is_candidate:
             yield GridPoints(tuple(_point({"lr": best.varied["lr"], "batch_size": n}) for n in table.batch_sizes))
-    elif chooses in (GRID, SHUFFLED):
-        if chooses == SHUFFLED:
+    elif strategy.chooses in (GRID, SHUFFLED):
+        if strategy.chooses == SHUFFLED:
             random.Random(seed).shuffle(everything)
         yield GridPoints(tuple(everything))
     else:
-        yield _search(table, chooses, seed, folder / "search.json")
+        yield _search(table, strategy, seed, folder / "search.json")
 
 
-def _search(table: CurveTable, sampler: str, seed: int, file: Path) -> SearchPoints:
+def _search(table: CurveTable, strategy: Strategy, seed: int, file: Path) -> SearchPoints:
     if len(table.rates) == 2:
         raise UserError(f"{table.name}: has two learning rates, which a search takes for the ends of a range")
     ranges: dict[str, list[Value]] = {"lr": [*table.rates], "batch_size": [*table.batch_sizes]}
     budget = Budget(None, None, table.epochs * len(table.curves))
     return SearchPoints(
-        Space(ranges), budget, sampler=sampler, seed=seed, epochs=table.epochs, point=_point, file=file, head={}
+        Space(ranges),
+        budget,
+        sampler=strategy.chooses,
+        seed=seed,
+        epochs=table.epochs,
+        point=_point,
+        file=file,
+        head={},
+        startup=strategy.startup,
     )
 
 
@@ -184,7 +196,7 @@ class _Trainer:
             varied=point.varied,
             data=self._table.name,
             curve=tuple(curve),
-            overfit_epoch=found and found.epoch,
+            overfit_epoch=None if found is None else found.epoch,
             overfit_reached=found is not None and found.reached,
             threads=1,
             device="table",

@@ -36,7 +36,14 @@ def quoted(results: Mapping[str, Result]) -> Iterator[tuple[str, str, str]]:
 def page(results: Mapping[str, Result]) -> str:
     """The whole page as Markdown."""
     cases = [results[name] for name in ORDER if name in results]
-    parts = (_comparisons(cases), _profile(results), _startup(results), _memory(results), _growth(results), _replays(results))
+    parts = (
+        _comparisons(cases),
+        _profile(results),
+        _startup(results),
+        _memory(results),
+        _growth(results),
+        _replays(results),
+    )
     return "\n".join([HEAD, *(line for part in parts for line in part)])
 
 

@@ -29,6 +29,7 @@ NUMBERS = ("lr", "warmup", "weight_decay", "dropout")  # two of them are the end
 LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
 ORDERED = (*NUMBERS, "batch_size")  # choices of which neighbours are alike
 BLIND = ("random", "qmc")  # samplers that do not look at the past
+STARTUP = 10  # points that TPE draws at random before it looks at how they went
 DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
 
 
@@ -77,17 +78,21 @@ def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
     return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))
 
 
-def propose(sampler: str, seed: int, space: Space, past: Past, attempt: int = 0) -> dict[str, Value]:
+def propose(
+    sampler: str, seed: int, space: Space, past: Past, attempt: int = 0, startup: int = STARTUP
+) -> dict[str, Value]:
     """The point after these, which may be one of them.
 
     Args:
         sampler: tpe, gp, random or qmc.
         past: the settings of every point so far, in their order, with its record if it has ended.
         attempt: another number may give another point.
+        startup: points that have ended before TPE looks at them.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what Optuna calls experimental
-        study = optuna.create_study(direction="maximize", sampler=_sampler(sampler, seed, len(past), attempt, space))
+        chosen = _sampler(sampler, seed, len(past), attempt, space, startup)
+        study = optuna.create_study(direction="maximize", sampler=chosen)
         study.add_trials(() if sampler in BLIND else _trials(space, past))
         return space.values(study.ask(space.distributions).params)
 
@@ -116,10 +121,10 @@ def _trial(
     return None
 
 
-def _sampler(name: str, seed: int, number: int, attempt: int, space: Space) -> BaseSampler:
+def _sampler(name: str, seed: int, number: int, attempt: int, space: Space, startup: int) -> BaseSampler:
     own = _seed(seed, number, attempt)
     if name == "tpe":
-        return TPESampler(seed=own, constant_liar=True)
+        return TPESampler(seed=own, constant_liar=True, n_startup_trials=startup)
     if name == "gp":
         return GPSampler(seed=own)
     if name == "qmc":

@@ -13,7 +13,7 @@ from typing import Any
 from sweeper.study.budget import Budget
 from sweeper.study.listing import MINUTES, TRIALS, changing
 from sweeper.study.record import TrialRecord
-from sweeper.study.sampling import Space, propose
+from sweeper.study.sampling import STARTUP, Space, propose
 from sweeper.study.space import Point, Value
 
 TRIES = 20  # for a point that is not listed yet, half of them at random
@@ -28,6 +28,7 @@ class SearchPoints:
         point: makes the point of these settings.
         file: the study's list.
         head: what stands beside the points in it.
+        startup: points that TPE draws at random first.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class SearchPoints:
         point: Callable[[Mapping[str, Value]], Point],
         file: Path,
         head: Mapping[str, Any],
+        startup: int = STARTUP,
     ) -> None:
         self._space, self._budget, self._epochs = space, budget, epochs
-        self._sampler, self._seed = sampler, seed
+        self._sampler, self._seed, self._startup = sampler, seed, startup
         self._point, self._file, self._head = point, file, head
         self._points: dict[str, Point] = {}
         self._records: Mapping[str, TrialRecord] = {}
@@ -113,7 +115,7 @@ class SearchPoints:
         past = [(point.varied, self._records.get(key)) for key, point in self._points.items()]
         for attempt in range(TRIES):
             sampler = self._sampler if attempt < TRIES // 2 else "random"
-            point = self._point(propose(sampler, self._seed, self._space, past, attempt))
+            point = self._point(propose(sampler, self._seed, self._space, past, attempt, self._startup))
             if point.key not in self._points:
                 return point
         left = (self._point(varied) for varied in self._space.everything())
