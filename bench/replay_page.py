@@ -61,8 +61,7 @@ def draw_regret(result: Result, curves: Bands, path: Path) -> None:
             axes.set(title=title, xlabel="epochs trained", xlim=(0, result["epochs"]))
             axes.grid(True, alpha=0.3)
             axes.legend(frameon=False)
-        whole = result["best"]["score"]  # is what is missing before the first trial has ended
-        most = 100 * max(value for bands in curves.values() for value in bands["high"] if value < whole)
+        most = 100 * max(_later(bands, "high", result["epochs"] * CHECKPOINTS[0] / 100) for bands in curves.values())
         panels[0].set(ylabel="regret, points of validation accuracy", ylim=(-0.02 * most, 1.05 * most))
         figure.suptitle(f"{result['about']['data']}: median and 10–90% of {_seeds(result)} seeds")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +73,11 @@ def _color(strategy: Strategy) -> str:
     if strategy.prune == "hyperband":
         return HYPERBAND
     return COLORS[strategy.chooses] if strategy.startup == STARTUP else EARLIER
+
+
+def _later(bands: Mapping[str, Sequence[float]], name: str, first: float) -> float:
+    """The largest value from so many epochs on; before the first trial has ended, the whole score is missing."""
+    return max(value for epochs, value in zip(bands["epochs"], bands[name], strict=True) if epochs >= first)
 
 
 def _seeds(result: Result) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import optuna
@@ -78,23 +78,31 @@ def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
     return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))
 
 
-def propose(
-    sampler: str, seed: int, space: Space, past: Past, attempt: int = 0, startup: int = STARTUP
-) -> dict[str, Value]:
-    """The point after these, which may be one of them.
+def propose(sampler: str, seed: int, space: Space, past: Past) -> dict[str, Value]:
+    """The point after these, which may be one of them; see `proposals`."""
+    return next(proposals(sampler, seed, space, past))
+
+
+def proposals(
+    sampler: str, seed: int, space: Space, past: Past, *, first: int = 0, startup: int = STARTUP
+) -> Iterator[dict[str, Value]]:
+    """Points to try after these, any of which may be one of them; there is always one more.
 
     Args:
         sampler: tpe, gp, random or qmc.
         past: the settings of every point so far, in their order, with its record if it has ended.
-        attempt: another number may give another point.
+        first: number of the first proposal; each is drawn by a sampler of its own, whatever was proposed before it.
         startup: points that have ended before TPE looks at them.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what Optuna calls experimental
-        chosen = _sampler(sampler, seed, len(past), attempt, space, startup)
-        study = optuna.create_study(direction="maximize", sampler=chosen)
-        study.add_trials(() if sampler in BLIND else _trials(space, past))
-        return space.values(study.ask(space.distributions).params)
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(() if sampler in BLIND else _trials(space, past))
+    for attempt in count(first):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+            study.sampler = _sampler(sampler, seed, len(past), attempt, space, startup)
+            trial = study.ask(space.distributions)
+        study.tell(trial, state=TrialState.FAIL)  # so that no later proposal takes it for one of the past
+        yield space.values(trial.params)
 
 
 def _trials(space: Space, past: Past) -> Iterator[FrozenTrial]:
