@@ -1,6 +1,7 @@
 """`result.json`: every figure of an experiment as one value, with the commands that compute it again."""
 
 import json
+import math
 import shlex
 
 import pytest
@@ -25,6 +26,9 @@ def test_every_trial_has_its_settings_figures_and_seconds(result, study):
         assert (trial["lr"], trial["batch_size"]) == (record.varied["lr"], record.varied["batch_size"])
         assert trial["overfitting"] == {"epoch": record.overfit_epoch, "reached": record.overfit_reached}
         assert trial["seconds"] == record.seconds
+        assert trial["curve"]["val_accuracy"] == [epoch.val_accuracy for epoch in record.curve]
+        finite = [loss if math.isfinite(loss) else None for loss in (epoch.val_loss for epoch in record.curve)]
+        assert trial["curve"]["val_loss"] == finite
         assert trial["val_loss"] == (record.at_overfit.val_loss if record.at_overfit else None)
     assert result["trial_seconds"] == pytest.approx(sum(record.seconds for record in study.records))
 
