@@ -39,7 +39,7 @@ def test_what_else_tells_trials_apart_is_there(study, tmp_path):
         fabricated.write_study(tmp_path, "seeds", [(2e-5, 64)], study.config, more=more)
     main(["--runs", str(tmp_path), "--record", str(tmp_path / "result.json"), "--no-baseline"])
     trials = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["trials"]
-    assert sorted(trial["also"]["train.seed"] for trial in trials) == ["1", "2"]
+    assert sorted(trial["also"]["seed"] for trial in trials) == ["1", "2"]
 
 
 def test_the_winner_the_intervals_the_baseline_and_the_test_are_there(result, study):
