@@ -114,8 +114,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def settings(name: str, data: str = DATA) -> list[str]:
-    """The grid study of a data set, as settings of the command line."""
-    return [*data_sets(data)[SETS[name]], "study=grid", f"name={name}"]
+    """The grid study of a data set on the bundled encoder, as settings of the command line."""
+    return [*data_sets(data)[SETS[name]], "model=ko-mini", "study=grid", f"name={name}"]
 
 
 def train(name: str, data: str, runs: Path, more: Sequence[str] = ()) -> CurveTable:

@@ -80,7 +80,7 @@ def test_every_data_set_composes_as_the_full_grid_with_whole_curves(name):
     config = compose([*settings(name), *curve_tables.KEPT_APART])
     assert (config.name, config.study.name, config.prune.name) == (name, "grid", "none")
     assert len(config.study.lr) * len(config.study.batch_size) == 32
-    assert config.train.early_stop.monitor is None
+    assert (config.model, config.train.epochs, config.train.early_stop.monitor) == ("ko-mini", 10, None)
 
 
 def test_a_study_is_trained_once_and_kept_epoch_by_epoch(tiny_encoder, tiny_table, tmp_path, monkeypatch):
