@@ -19,6 +19,31 @@ def write_json(result: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
+def read_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Every result by the name of its file."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def put_between(document: Path, mark: str, text: str) -> None:
+    """Write a document's generated part anew, between `<!-- from MARK -->` and `<!-- /from MARK -->`.
+
+    Raises:
+        ValueError: the document has no such part.
+    """
+    start, end = f"<!-- from {mark} -->", f"<!-- /from {mark} -->"
+    before, found, rest = document.read_text(encoding="utf-8").partition(start)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise ValueError(f"{document.name} has no part between {start} and {end}")
+    document.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def between(document: Path, mark: str) -> str:
+    """A document's generated part."""
+    text = document.read_text(encoding="utf-8").partition(f"<!-- from {mark} -->\n")[2]
+    return text.partition(f"\n<!-- /from {mark} -->")[0]
+
+
 def write_csv(series: Series, path: Path, x: str, y: str) -> None:
     """A line a point: the series' name, its x and its y."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,12 @@
 Written again at the end of every `make bench`; a test holds the page, and what the README quotes of it, to the files.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.publish import RESULTS
+from bench import replay_page
+from bench.publish import RESULTS, read_results
 from bench.results import factor, verdict
 
 Result = Mapping[str, Any]
@@ -21,11 +21,6 @@ in turn in fresh processes, with the same weights, rows, seed, epochs, precision
 (lowest–highest of the rounds), and a factor says how many times longer the other side takes. `check` is what both sides
 must agree in: the seed-averaged validation loss, or the labels.
 """
-
-
-def read_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Every result by the name of its case."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
 def quoted(results: Mapping[str, Result]) -> Iterator[tuple[str, str, str]]:
@@ -41,7 +36,14 @@ def quoted(results: Mapping[str, Result]) -> Iterator[tuple[str, str, str]]:
 def page(results: Mapping[str, Result]) -> str:
     """The whole page as Markdown."""
     cases = [results[name] for name in ORDER if name in results]
-    parts = (_comparisons(cases), _profile(results), _startup(results), _memory(results), _growth(results))
+    parts = (
+        _comparisons(cases),
+        _profile(results),
+        _startup(results),
+        _memory(results),
+        _growth(results),
+        _replays(results),
+    )
     return "\n".join([HEAD, *(line for part in parts for line in part)])
 
 
@@ -133,6 +135,10 @@ def _growth(results: Mapping[str, Result]) -> Iterator[str]:
     for curve in curves:
         slopes = ", ".join(f"{line} {slope:.2f}" for line, slope in curve["exponent"].items())
         yield f"{curve['about']}: {slopes}.\n\n![{curve['about']}]({curve['case']}.svg)\n"
+
+
+def _replays(results: Mapping[str, Result]) -> Iterator[str]:
+    yield from replay_page.section([one for name, one in results.items() if name.startswith("replay-")])
 
 
 def write_page(folder: Path = RESULTS) -> Path:

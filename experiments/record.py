@@ -1,8 +1,9 @@
 """Run the recorded experiments and write what they measured: `make record`, or `python experiments/record.py NAME ...`.
 
 For each experiment: both studies, the winner's one test, the report, `experiments/NAME/result.json`; then the tables
-of `experiments/NAME/README.md` and `experiments/README.md` are written anew from the `result.json` files. `--tables`
-writes the tables alone. A test holds the tables to the files, and the files to the commands below.
+of `experiments/NAME/README.md` and `experiments/README.md`, with what `prune=overfit` would have spared, are written
+anew from the `result.json` files. `--tables` writes the tables alone. A test holds the tables to the files, and the
+files to the commands below.
 """
 
 import json
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         record(name)
     for name in results():
         write_tables(name)
+    _run("-m", "bench.savings", "--write")
 
 
 def sweep_command(name: str) -> list[str]:

@@ -195,8 +195,8 @@ def predict(
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     """A row a trial, in the order given, with its figures at the overfitting point.
 
-    Whatever else differs among the trials has a column of its key's name (`optimizer.name`, `head.dropout`): numbers
-    where all are, else text.
+    Whatever else differs among the trials has a column, of its name in a study (`dropout`) or of its key's
+    (`optimizer.name`): numbers where all are, else text.
     """
     rows, apart = [], told_apart(records)
     for record, others in zip(records, apart, strict=True):

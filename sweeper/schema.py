@@ -27,7 +27,10 @@ Count = Annotated[int, Rule("1 or more", lambda x: x >= 1)]
 Whole = Annotated[int, Rule("0 or more", lambda x: x >= 0)]
 Seed = Annotated[int, Rule("from 0 to 4294967295", lambda x: 0 <= x < 2**32)]
 Several = Rule("(one or more, no two the same)", lambda x: 0 < len(x) == len(set(x)))
-Ends = Rule("(the two ends of a range, the smaller first)", lambda x: len(x) == 2 and x[0] < x[1])
+Ends = Rule(
+    "(the two ends of a range, the smaller first, or three values or more to choose from)",
+    lambda x: x[0] < x[1] if len(x) == 2 else len(set(x)) == len(x) > 2,
+)
 PATHS = {
     "table": "a file or a glob, e.g. data.path=my.csv",
     "workbook": "a workbook or a glob, e.g. data.path='emotions/*.xlsx'",
@@ -275,8 +278,8 @@ def _of_search(config: Config) -> Iterator[str]:
             if (value := getattr(budget if key.startswith("study.budget.") else study, name)) is not None:
                 yield f"{key}: got {shown(value)}, takes null in study={study.name}; study=search takes it"
         return
-    if study.lr is not None and (len(study.lr) != 2 or study.lr[0] > study.lr[1]):
-        yield f"study.lr: got {shown(study.lr)}, takes the two ends of a range, the smaller first, in study=search"
+    if study.lr is not None and not Ends.holds(study.lr):
+        yield f"study.lr: got {shown(study.lr)}, takes numbers {Ends.takes} in study=search"
     if study.sampler is None:
         yield "study.sampler: got null, takes tpe, gp, random or qmc in study=search"
     if study.sampler_seed is None:
@@ -292,6 +295,7 @@ def _of_search(config: Config) -> Iterator[str]:
 
 def _number_of_points(study: Study) -> int | None:
     """How many a search can find; None where something varies continuously."""
-    if study.lr or study.warmup or study.weight_decay or study.dropout:
+    ranges = [choices for choices in (study.lr, study.warmup, study.weight_decay, study.dropout) if choices]
+    if any(len(ends) == 2 for ends in ranges):
         return None
-    return math.prod(len(choices) for choices in (study.batch_size, study.schedule, study.seed) if choices)
+    return math.prod(len(choices) for choices in (*ranges, study.batch_size, study.schedule, study.seed) if choices)

@@ -90,8 +90,8 @@ def test_what_a_search_varies_is_a_column_of_numbers():
         for one, rate in zip(made, (0.1, 0.25), strict=True)
     ]
     frame = trials_frame(made)
-    assert frame["head.dropout"].tolist() == [0.1, 0.25]
-    assert "dropout" not in frame
+    assert frame["dropout"].tolist() == [0.1, 0.25]
+    assert "head.dropout" not in frame
 
 
 def test_the_winner_is_tested_frozen_and_predicts(swept, folder, tmp_path):

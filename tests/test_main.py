@@ -38,7 +38,7 @@ def test_a_search_trains_its_budget_and_is_told_by_all_that_varies(tiny_encoder,
     page, figures = tmp_path / "page.html", tmp_path / "result.json"
     report(["--runs", str(tmp_path / "runs"), "--output", str(page), "--no-baseline", "--record", str(figures)])
     text = page.read_text(encoding="utf-8")
-    assert all(f"head.dropout={one['dropout']}" in text for one in listed.values())
+    assert all(f" dropout={one['dropout']}" in text for one in listed.values())
     [again] = json.loads(figures.read_text(encoding="utf-8"))["commands"]
     assert {"study=search", "study.budget.epochs=6", "study.budget.trials=null"} <= set(again.split())
 

@@ -5,6 +5,7 @@ folder and no machine's name is in it; what is not known is null, never a guess.
 """
 
 import json
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from sweeper.study.record import TrialRecord
 from sweeper.study.table import batch_of, lr_of
 
 FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1")
+CURVE = ("train_loss", "val_loss", "val_accuracy")
 TEST = ("rows", "loss", "accuracy", "macro_precision", "macro_recall", "macro_f1", "mse", "mae", "r2")
 ROWS = ("train", "validation", "test")
 VERSION = "version."
@@ -73,9 +75,14 @@ def _trial(record: TrialRecord, evidence: Evidence) -> dict[str, Any]:
         "interval": _ends(found.interval),
         "verdict": found.verdict,
         "p_adjusted": found.adjusted,
+        "curve": {name: [_finite(getattr(epoch, name)) for epoch in record.curve] for name in CURVE},
         "seconds": record.seconds,
         "sentences_per_second": cost(record).speed if record.curve else None,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _baseline(baseline: Baseline, evidence: Evidence) -> dict[str, Any]:

@@ -48,12 +48,10 @@ def judge(
     if isinstance(pruner, NopPruner):
         return False, {}
     copy = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
-    for trial in trials:
-        copy.add_trial(trial)
-    before = copy.trials[number]
-    stop = pruner.prune(copy, before)
-    after = copy.trials[number].system_attrs
-    return stop, {name: value for name, value in after.items() if name not in before.system_attrs}
+    copy.add_trials(trials)
+    stop = pruner.prune(copy, copy.get_trials(deepcopy=False)[number])
+    after = copy.get_trials(deepcopy=False)[number].system_attrs
+    return stop, {name: value for name, value in after.items() if name not in trials[number].system_attrs}
 
 
 def stopped_by(prune: Mapping[str, Any], study_id: str) -> str | None:

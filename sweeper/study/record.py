@@ -123,7 +123,7 @@ class TrialRecord:
         return cls(**plain)
 
 
-SHORT = {"batch_size": "bs", "weight_decay": "wd"}
+SHORT = {"batch_size": "bs", "weight_decay": "wd"}  # in the terminal, in tables and in pictures
 
 
 def merit(epoch: EpochMetrics) -> float:

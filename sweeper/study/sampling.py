@@ -11,7 +11,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import count, product
 from typing import Any
 
 import optuna
@@ -25,9 +25,11 @@ from sweeper.study.space import Value
 
 Past = Sequence[tuple[Mapping[str, Value], TrialRecord | None]]
 
-INTERVALS = ("lr", "warmup", "weight_decay", "dropout")  # anything between two ends; the others are choices
+NUMBERS = ("lr", "warmup", "weight_decay", "dropout")  # two of them are the ends of an interval, more are choices
 LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
-ORDERED = ("batch_size",)  # choices of which neighbours are alike
+ORDERED = (*NUMBERS, "batch_size")  # choices of which neighbours are alike
+BLIND = ("random", "qmc")  # samplers that do not look at the past
+STARTUP = 10  # points that TPE draws at random before it looks at how they went
 DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
 
 
@@ -35,12 +37,13 @@ class Space:
     """The ranges of a search as Optuna's distributions; choices are known to it by their numbers.
 
     Args:
-        ranges: by setting, the two ends of an interval or the values to choose from; one value alone is fixed.
+        ranges: by setting, the two ends of an interval or the values to choose from; one value alone is fixed. Two
+            batch sizes are choices, as seeds and schedules are.
     """
 
     def __init__(self, ranges: Mapping[str, Sequence[Value]]) -> None:
-        self.ranges = ranges
-        self.distributions = {name: _distribution(name, ends) for name, ends in ranges.items() if len(ends) > 1}
+        self.ranges = {name: sorted(given, key=float) if name in ORDERED else given for name, given in ranges.items()}
+        self.distributions = {name: _distribution(name, given) for name, given in self.ranges.items() if len(given) > 1}
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """The settings that Optuna's parameters stand for."""
@@ -48,48 +51,65 @@ class Space:
 
     def params(self, varied: Mapping[str, Value]) -> dict[str, Any]:
         """Optuna's parameters for these settings."""
-        return {name: varied[name] if name in INTERVALS else self._number(name, varied) for name in self.distributions}
+        return {
+            name: varied[name] if isinstance(kind, FloatDistribution) else list(self.ranges[name]).index(varied[name])
+            for name, kind in self.distributions.items()
+        }
 
     def everything(self) -> Iterator[dict[str, Value]]:
         """Every point, where there are finitely many; else nothing."""
-        if not set(INTERVALS) & set(self.distributions):
+        if not any(isinstance(kind, FloatDistribution) for kind in self.distributions.values()):
             yield from (dict(zip(self.ranges, choice, strict=True)) for choice in product(*self.ranges.values()))
 
     def _value(self, name: str, param: Any) -> Value:
         choices = self.ranges[name]
         if name not in self.distributions:
             return choices[0]
-        if name not in INTERVALS:
+        if not isinstance(self.distributions[name], FloatDistribution):
             return choices[int(param)]
         low, high = (float(end) for end in choices)
         return min(max(float(f"{param:.{DIGITS}g}"), low), high)
 
-    def _number(self, name: str, varied: Mapping[str, Value]) -> int:
-        return list(self.ranges[name]).index(varied[name])
-
 
 def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
-    if name in INTERVALS:
+    if name in NUMBERS and len(ends) == 2:
         low, high = (float(end) for end in ends)
         return FloatDistribution(low, high, log=name in LOGARITHMIC and low > 0)
     return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))
 
 
-def propose(sampler: str, seed: int, space: Space, past: Past, attempt: int = 0) -> dict[str, Value]:
-    """The point after these, which may be one of them.
+def propose(sampler: str, seed: int, space: Space, past: Past) -> dict[str, Value]:
+    """The point after these, which may be one of them; see `proposals`."""
+    return next(proposals(sampler, seed, space, past))
+
+
+def proposals(
+    sampler: str, seed: int, space: Space, past: Past, *, first: int = 0, startup: int = STARTUP
+) -> Iterator[dict[str, Value]]:
+    """Points to try after these, any of which may be one of them; there is always one more.
 
     Args:
         sampler: tpe, gp, random or qmc.
         past: the settings of every point so far, in their order, with its record if it has ended.
-        attempt: another number may give another point.
+        first: number of the first proposal; each is drawn by a sampler of its own, whatever was proposed before it.
+        startup: points that have ended before TPE looks at them.
     """
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(() if sampler in BLIND else _trials(space, past))
+    for attempt in count(first):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+            study.sampler = _sampler(sampler, seed, len(past), attempt, space, startup)
+            trial = study.ask(space.distributions)
+        study.tell(trial, state=TrialState.FAIL)  # so that no later proposal takes it for one of the past
+        yield space.values(trial.params)
+
+
+def _trials(space: Space, past: Past) -> Iterator[FrozenTrial]:
+    """The points of the past that a sampler can learn something from."""
     scores = [record.score for _, record in past if record is not None and record.is_candidate]
     trials = (_trial(space, varied, record, min(scores, default=None)) for varied, record in past)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what Optuna calls experimental
-        study = optuna.create_study(direction="maximize", sampler=_sampler(sampler, seed, len(past), attempt, space))
-        study.add_trials(trial for trial in trials if trial is not None)
-        return space.values(study.ask(space.distributions).params)
+    yield from (trial for trial in trials if trial is not None)
 
 
 def _trial(
@@ -109,10 +129,10 @@ def _trial(
     return None
 
 
-def _sampler(name: str, seed: int, number: int, attempt: int, space: Space) -> BaseSampler:
+def _sampler(name: str, seed: int, number: int, attempt: int, space: Space, startup: int) -> BaseSampler:
     own = _seed(seed, number, attempt)
     if name == "tpe":
-        return TPESampler(seed=own, constant_liar=True)
+        return TPESampler(seed=own, constant_liar=True, n_startup_trials=startup)
     if name == "gp":
         return GPSampler(seed=own)
     if name == "qmc":

@@ -7,13 +7,14 @@ larger budget goes on behind it. Minutes are kept in the list too: a kill forget
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from sweeper.study.budget import Budget
 from sweeper.study.listing import MINUTES, TRIALS, changing
 from sweeper.study.record import TrialRecord
-from sweeper.study.sampling import Space, propose
+from sweeper.study.sampling import STARTUP, Space, proposals
 from sweeper.study.space import Point, Value
 
 TRIES = 20  # for a point that is not listed yet, half of them at random
@@ -28,6 +29,7 @@ class SearchPoints:
         point: makes the point of these settings.
         file: the study's list.
         head: what stands beside the points in it.
+        startup: points that TPE draws at random first.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class SearchPoints:
         point: Callable[[Mapping[str, Value]], Point],
         file: Path,
         head: Mapping[str, Any],
+        startup: int = STARTUP,
     ) -> None:
         self._space, self._budget, self._epochs = space, budget, epochs
-        self._sampler, self._seed = sampler, seed
+        self._sampler, self._seed, self._startup = sampler, seed, startup
         self._point, self._file, self._head = point, file, head
         self._points: dict[str, Point] = {}
         self._records: Mapping[str, TrialRecord] = {}
@@ -111,10 +114,8 @@ class SearchPoints:
     def _find(self) -> Point | None:
         """A point that is not listed; None where everything in the ranges is."""
         past = [(point.varied, self._records.get(key)) for key, point in self._points.items()]
-        for attempt in range(TRIES):
-            sampler = self._sampler if attempt < TRIES // 2 else "random"
-            point = self._point(propose(sampler, self._seed, self._space, past, attempt))
-            if point.key not in self._points:
-                return point
-        left = (self._point(varied) for varied in self._space.everything())
-        return next((point for point in left if point.key not in self._points), None)
+        asked = proposals(self._sampler, self._seed, self._space, past, startup=self._startup)
+        drawn = proposals("random", self._seed, self._space, past, first=TRIES // 2)
+        tries = chain(islice(asked, TRIES // 2), islice(drawn, TRIES // 2), self._space.everything())
+        points = (self._point(varied) for varied in tries)
+        return next((point for point in points if point.key not in self._points), None)

@@ -83,6 +83,7 @@ def identity(config: Mapping[str, Any], *, data: str, model: str, precision: str
         for section in IDENTITY
     }
     parts["train"]["precision"] = precision
+    parts["schedule"]["warmup"] = parts["schedule"]["warmup"] or 0  # 0.0 of a range trains what a grid's 0 does
     return {**parts, "data_fingerprint": data, "model_fingerprint": model, "schema": SCHEMA}
 
 

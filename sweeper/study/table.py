@@ -7,7 +7,7 @@ accuracies) is a dash, never a zero.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeper.study.record import TrialRecord, rank
+from sweeper.study.record import SHORT, TrialRecord, rank
 from sweeper.study.space import GRID, PLACES
 from sweeper.tracked import flat
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
 SECTIONS = ("model", "head", "optimizer", "schedule", "train", "overfitting")
 NOT_SHOWN = ("optimizer.lr", "train.batch_size", "train.device", "train.keep_weights", "train.cuda_graphs")
+NAMES = {".".join(place): name for name, place in PLACES.items()}  # what a study may vary is called as there
 ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"
@@ -70,7 +71,10 @@ def _have_accuracies(records: Sequence[TrialRecord]) -> bool:
 
 
 def differing(records: Sequence[TrialRecord]) -> list[str]:
-    """Configuration keys, besides lr and batch size, that change results and are not the same in all trials."""
+    """Names of settings, besides lr and batch size, that change results and are not the same in all trials.
+
+    What a study may vary has its name there (`dropout`), the rest its key's (`optimizer.name`).
+    """
     values = [_settings(record) for record in records]
     keys = sorted({key for one in values for key in one})
     return [key for key in keys if len({one.get(key) for one in values}) > 1]
@@ -83,10 +87,7 @@ def told_apart(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
 
 
 def all_varied(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
-    """For each trial its learning rate and batch size as its study varies them, and whatever else differs.
-
-    What a search varies has the names of the configuration here, since trials of other studies differ in it too.
-    """
+    """For each trial its learning rate and batch size as its study varies them, and whatever else differs."""
     own = [{name: value for name, value in one.varied.items() if name in GRID or name not in PLACES} for one in records]
     return [varied | others for varied, others in zip(own, told_apart(records), strict=True)]
 
@@ -110,7 +111,7 @@ def cells(
         record.state if record.reason is None else f"{record.state}: {record.reason}",
     ]
     settings = _settings(record)
-    return [*row, " ".join(f"{key}={settings.get(key, NONE)}" for key in others)] if others else row
+    return [*row, " ".join(f"{SHORT.get(key, key)}={settings.get(key, NONE)}" for key in others)] if others else row
 
 
 def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> str:
@@ -142,7 +143,7 @@ def batch_of(record: TrialRecord) -> int:
 def _settings(record: TrialRecord) -> dict[str, str]:
     whole = flat({section: record.config[section] for section in SECTIONS if section in record.config})
     varied = flat({key: value for key, value in record.varied.items() if key not in PLACES})  # the others are in it
-    return {key: value for key, value in (whole | varied).items() if key not in NOT_SHOWN}
+    return {NAMES.get(key, key): value for key, value in (whole | varied).items() if key not in NOT_SHOWN}
 
 
 def _share(value: float | None) -> str:

@@ -92,9 +92,7 @@ def _train(task: TrialTask, folder: Path, on_epoch: OnEpoch, on_step: OnStep | N
 
 def _has_its_score(task: TrialTask, tracker: OverfittingTracker, epochs: int) -> bool:
     """Whether `prune=overfit` ends the trial: the overfitting point and all that follows from it are certain."""
-    if task.prune != "overfit" or not tracker.reached:
-        return False
-    return epochs >= tracker.point.epoch + tracker.patience + task.extra_epochs
+    return task.prune == "overfit" and tracker.is_final(epochs, task.extra_epochs)
 
 
 def _is_finite(curve: Sequence[EpochMetrics]) -> bool:

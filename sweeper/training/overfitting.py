@@ -72,6 +72,15 @@ class OverfittingTracker:
             return OverfittingPoint(self._epoch - self.patience, reached=True)
         return OverfittingPoint(self._epoch, reached=False)
 
+    def is_final(self, epochs: int, extra: int = 0) -> bool:
+        """Whether training may end here: the point is certain, and no further epoch changes what follows from it.
+
+        Args:
+            epochs: trained so far.
+            extra: epochs to train after the point is certain.
+        """
+        return self.reached and epochs >= self.point.epoch + self.patience + extra
+
     @property
     def keep(self) -> frozenset[int]:
         """Epochs whose weights may still turn out to be the point's: one, or with `patience` above 1

@@ -1,6 +1,7 @@
 """`result.json`: every figure of an experiment as one value, with the commands that compute it again."""
 
 import json
+import math
 import shlex
 
 import pytest
@@ -25,6 +26,9 @@ def test_every_trial_has_its_settings_figures_and_seconds(result, study):
         assert (trial["lr"], trial["batch_size"]) == (record.varied["lr"], record.varied["batch_size"])
         assert trial["overfitting"] == {"epoch": record.overfit_epoch, "reached": record.overfit_reached}
         assert trial["seconds"] == record.seconds
+        assert trial["curve"]["val_accuracy"] == [epoch.val_accuracy for epoch in record.curve]
+        finite = [loss if math.isfinite(loss) else None for loss in (epoch.val_loss for epoch in record.curve)]
+        assert trial["curve"]["val_loss"] == finite
         assert trial["val_loss"] == (record.at_overfit.val_loss if record.at_overfit else None)
     assert result["trial_seconds"] == pytest.approx(sum(record.seconds for record in study.records))
 
@@ -35,7 +39,7 @@ def test_what_else_tells_trials_apart_is_there(study, tmp_path):
         fabricated.write_study(tmp_path, "seeds", [(2e-5, 64)], study.config, more=more)
     main(["--runs", str(tmp_path), "--record", str(tmp_path / "result.json"), "--no-baseline"])
     trials = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["trials"]
-    assert sorted(trial["also"]["train.seed"] for trial in trials) == ["1", "2"]
+    assert sorted(trial["also"]["seed"] for trial in trials) == ["1", "2"]
 
 
 def test_the_winner_the_intervals_the_baseline_and_the_test_are_there(result, study):

@@ -3,11 +3,12 @@
 import math
 import statistics
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 from records import record
 
-from sweeper.study.sampling import Space, propose
+from sweeper.study.sampling import Space, proposals, propose
 
 SAMPLERS = ("tpe", "gp", "random", "qmc")
 RANGES = {
@@ -54,7 +55,10 @@ def test_the_same_past_gives_the_same_point(sampler):
     assert propose(sampler, 1, RATES, known) == propose(sampler, 1, RATES, known)
     if sampler != "gp":  # which may be sure of the best point
         assert propose(sampler, 1, RATES, known) != propose(sampler, 2, RATES, known)
-        assert propose(sampler, 1, RATES, known) != propose(sampler, 1, RATES, known, attempt=1)
+        first, second = islice(proposals(sampler, 1, RATES, known), 2)
+        assert (
+            first == propose(sampler, 1, RATES, known) != second == next(proposals(sampler, 1, RATES, known, first=1))
+        )
 
 
 def test_points_that_nothing_is_known_of_differ():
@@ -97,3 +101,15 @@ def test_finitely_many_points_can_be_told():
     assert len(list(choices.everything())) == 4
     assert next(choices.everything()) == {"lr": 1e-3, "batch_size": 16, "schedule": "constant"}
     assert list(Space(RANGES).everything()) == []
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_three_rates_or_more_are_choices_whose_order_does_not_matter(sampler):
+    rates = [1e-3, 1e-5, 1e-4, 2e-5]
+    space = Space({"lr": rates, "batch_size": [64, 16]})
+    known = past(drawn(12, space=space), lambda varied: varied["lr"])
+    assert {varied["lr"] for varied in drawn(12, sampler, space=space)} <= set(rates)
+    assert propose(sampler, 0, space, known) == propose(
+        sampler, 0, Space({"lr": sorted(rates), "batch_size": [16, 64]}), known
+    )
+    assert len(list(space.everything())) == 8

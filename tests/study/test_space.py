@@ -92,6 +92,11 @@ def test_a_hub_that_cannot_be_reached_is_told(monkeypatch):
         model_fingerprint("someone/nothing")
 
 
+def test_no_warm_up_is_one_trial_whether_a_grid_or_a_range_has_it():
+    keys = {trial_key(whole(changed("schedule", "warmup", warmup))) for warmup in (0, 0.0)}
+    assert keys == {trial_key(whole(CONFIG))}
+
+
 def test_what_a_search_varies_is_put_where_the_configuration_has_it():
     varied = {"lr": 1e-4, "batch_size": 8, "warmup": 0.1, "weight_decay": 0.01, "dropout": 0.2}
     config = with_values(CONFIG, {**varied, "schedule": "linear", "seed": 3})

@@ -97,14 +97,17 @@ def test_what_a_search_varies_is_shown_once():
     records = [
         record(
             key, 1e-3, 0.5,
-            config={"optimizer": {"lr": 1e-3}, "train": {"batch_size": 64}, "head": {"dropout": dropout}},
-            varied={"lr": 1e-3, "batch_size": 64, "dropout": dropout},
+            config={
+                "optimizer": {"lr": 1e-3, "weight_decay": dropout / 10}, "train": {"batch_size": 64},
+                "head": {"dropout": dropout},
+            },
+            varied={"lr": 1e-3, "batch_size": 64, "dropout": dropout, "weight_decay": dropout / 10},
         )
         for key, dropout in (("a", 0.1), ("b", 0.2))
     ]  # fmt: skip
-    [line] = [line for line in markdown_table(records, "a").splitlines() if "0.1" in line]
-    assert line.endswith("| head.dropout=0.1 |")
-    assert all_varied(records)[0] == {"lr": 1e-3, "batch_size": 64, "head.dropout": "0.1"}
+    [line] = [line for line in markdown_table(records, "a").splitlines() if "=0.1 " in line]
+    assert line.endswith("| dropout=0.1 wd=0.01 |")
+    assert all_varied(records)[0] == {"lr": 1e-3, "batch_size": 64, "dropout": "0.1", "weight_decay": "0.01"}
 
 
 def test_in_a_file_every_trial_has_one_line_however_much_differs():

@@ -98,6 +98,18 @@ def test_tracker_agrees_with_the_whole_curve_on_every_prefix(losses, min_delta, 
         assert candidate == (point.epoch == epoch)
 
 
+@given(LOSSES, st.integers(1, 3), st.integers(0, 2))
+def test_a_final_score_is_that_of_the_whole_curve(losses, patience, extra):
+    tracker = OverfittingTracker(patience=patience)
+    for epoch, loss in enumerate(losses, start=1):
+        tracker.update(loss)
+        if tracker.is_final(epoch, extra):
+            assert tracker.point == overfitting_point(losses, patience=patience)
+            assert epoch == tracker.point.epoch + patience + extra  # as soon as it may be, and not before
+            return
+    assert not tracker.reached or len(losses) < tracker.point.epoch + patience + extra
+
+
 @given(LOSSES, st.integers(1, 3))
 def test_weights_of_the_point_are_always_among_those_kept(losses, patience):
     """Whoever keeps the weights of `keep` after every epoch has those of the point, however the curve ends."""
