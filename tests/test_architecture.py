@@ -21,7 +21,8 @@ KNOWS = {
     "errors": set(),
     "assets": set(),
     "values": {"errors"},
-    "schema": {"errors", "values"},
+    "launcher": {"values"},
+    "schema": {"errors", "values", "launcher"},
     "config": {"errors", "values", "schema"},
     "data": GROUND,
     "training": FLOOR_1,
@@ -34,7 +35,7 @@ KNOWS = {
     "restore": FLOOR_2,
     "prediction": FLOOR_2 | {"restore"},
     "export": FLOOR_2 | {"restore", "scores"},
-    "study": FLOOR_3 | {"config"},
+    "study": FLOOR_3 | {"config", "launcher"},
     "cli": {"errors"},
     "reporting": FLOOR_4,
     "winner": FLOOR_4,
@@ -50,6 +51,7 @@ ONLY_IN = {
     "mlflow": ("tracking.py",),
     "hydra": ("config.py", "__main__.py"),
     "omegaconf": ("config.py", "__main__.py"),
+    "ray": ("study/ray_workers.py",),
 }
 
 
