@@ -66,7 +66,9 @@ class PlayedPool:
             self.ready.add(pid)
             self.events.put(Event(worker, "ready", {}))
         else:
-            self.events.put(Event(worker, "exit", {"pid": pid, "reason": "process ended", "advice": "see the log in logs"}))
+            self.events.put(
+                Event(worker, "exit", {"pid": pid, "reason": "process ended", "advice": "see the log in logs"})
+            )
 
     def is_ready(self, worker):
         return self.pids.get(worker) in self.ready
