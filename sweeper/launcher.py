@@ -4,9 +4,9 @@ A part of `sweeper.schema`, and as pure: whether there is a cluster, and what it
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from sweeper.values import Count, Rule, Share, Text, Whole, shown
 
@@ -25,6 +25,13 @@ class Launcher:
     address: Address | None
     num_cpus: Count | None
     num_gpus: Share | None
+
+
+def on_one_machine(launcher: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """Plain values of the launcher for whoever has no cluster: the trials' threads stay, and so their digits."""
+    if launcher["name"] == LOCAL:
+        return dict(launcher)
+    return {**launcher, **dict.fromkeys(RAY_ALONE), "name": LOCAL, "workers": "auto", "threads": threads}
 
 
 def contradictions_of(launcher: Launcher, device: str) -> Iterator[str]:

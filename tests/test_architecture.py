@@ -14,7 +14,7 @@ GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
 FLOOR_3 = FLOOR_2 | {"curves", "export", "inputs", "outbox", "prediction", "restore", "scores", "tracked", "tracking"}
-FLOOR_4 = FLOOR_3 | {"config", "study"}
+FLOOR_4 = FLOOR_3 | {"config", "launcher", "study"}
 
 # What a room may import of ours besides itself. Everything may know the package's `errors` and `assets`.
 KNOWS = {
