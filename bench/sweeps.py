@@ -88,7 +88,8 @@ def main() -> int:
     """The sweep itself, noted."""
     from sweeper.__main__ import main as sweep
     from sweeper.study import start
-    from sweeper.study.workers import Event, Pool
+    from sweeper.study.pool import Event
+    from sweeper.study.workers import ProcessPool
 
     file = Path(sys.argv[1]).open("a", encoding="utf-8")  # noqa: SIM115  # open as long as the process lives
 
@@ -101,14 +102,14 @@ def main() -> int:
             file.flush()
             super().put(item, block, timeout)
 
-    class NotedPool(Pool):
+    class NotedPool(ProcessPool):
         """The pool with that queue."""
 
         def __init__(self, logs: Path) -> None:
             super().__init__(logs)
             self.events = Noted()
 
-    vars(start)["Pool"] = NotedPool
+    vars(start)["ProcessPool"] = NotedPool
     return sweep(sys.argv[2:])
 
 

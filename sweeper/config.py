@@ -30,6 +30,7 @@ __all__ = [
 
 LATER_KEYS: Mapping[str, Mapping[str, Any]] = {
     "train": {"cuda_graphs": False},
+    "launcher": {"address": None, "num_cpus": None, "num_gpus": None},
     "study": {key: None for name in SEARCH_ALONE if "." not in (key := name.removeprefix("study."))}
     | {"budget": {"trials": None, "minutes": None, "epochs": None}},
 }

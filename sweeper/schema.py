@@ -11,25 +11,28 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from sweeper.errors import UserError
-from sweeper.values import Rule, keys, read_into, shown
+from sweeper.launcher import Launcher, contradictions_of
+from sweeper.values import (
+    BelowOne,
+    Count,
+    Ends,
+    NotNegative,
+    Positive,
+    Rule,
+    Seed,
+    Several,
+    Share,
+    Text,
+    Whole,
+    keys,
+    read_into,
+    shown,
+)
 
 LONGEST_NAME = 80
 SEARCH_ALONE = (  # keys that only a search takes
     *(f"study.{name}" for name in ("warmup", "weight_decay", "dropout", "schedule", "seed", "sampler", "sampler_seed")),
     *(f"study.budget.{name}" for name in ("trials", "minutes", "epochs")),
-)
-Text = Annotated[str, Rule("not empty", bool)]
-Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
-NotNegative = Annotated[float, Rule("0 or more", lambda x: x >= 0)]
-Share = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
-BelowOne = Annotated[float, Rule("from 0 to below 1", lambda x: 0 <= x < 1)]
-Count = Annotated[int, Rule("1 or more", lambda x: x >= 1)]
-Whole = Annotated[int, Rule("0 or more", lambda x: x >= 0)]
-Seed = Annotated[int, Rule("from 0 to 4294967295", lambda x: 0 <= x < 2**32)]
-Several = Rule("(one or more, no two the same)", lambda x: 0 < len(x) == len(set(x)))
-Ends = Rule(
-    "(the two ends of a range, the smaller first, or three values or more to choose from)",
-    lambda x: x[0] < x[1] if len(x) == 2 else len(set(x)) == len(x) > 2,
 )
 PATHS = {
     "table": "a file or a glob, e.g. data.path=my.csv",
@@ -175,15 +178,6 @@ class Prune:
 
 
 @dataclass(frozen=True)
-class Launcher:
-    name: Literal["local"]
-    workers: Literal["auto"] | Count
-    threads: Literal["auto"] | Count
-    trials_per_gpu: Count
-    retries: Whole
-
-
-@dataclass(frozen=True)
 class Tracking:
     name: Literal["mlflow", "none"]
     uri: Text | None
@@ -225,7 +219,9 @@ def read(values: Mapping[str, Any]) -> Config:
     """
     problems: list[str] = []
     config: Config | None = read_into(Config, values, list(KEYS), problems)
-    problems += [*_contradictions(config), *_of_search(config)] if config else ()
+    if config:
+        of_launcher = contradictions_of(config.launcher, config.train.device)
+        problems += [*_contradictions(config), *_of_search(config), *of_launcher]
     if config is None or problems:
         raise UserError("\n".join(problems))
     return config

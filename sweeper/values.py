@@ -20,6 +20,21 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+Text = Annotated[str, Rule("not empty", bool)]
+Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
+NotNegative = Annotated[float, Rule("0 or more", lambda x: x >= 0)]
+Share = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
+BelowOne = Annotated[float, Rule("from 0 to below 1", lambda x: 0 <= x < 1)]
+Count = Annotated[int, Rule("1 or more", lambda x: x >= 1)]
+Whole = Annotated[int, Rule("0 or more", lambda x: x >= 0)]
+Seed = Annotated[int, Rule("from 0 to 4294967295", lambda x: 0 <= x < 2**32)]
+Several = Rule("(one or more, no two the same)", lambda x: 0 < len(x) == len(set(x)))
+Ends = Rule(
+    "(the two ends of a range, the smaller first, or three values or more to choose from)",
+    lambda x: x[0] < x[1] if len(x) == 2 else len(set(x)) == len(x) > 2,
+)
+
+
 def keys(section: type, prefix: str = "") -> dict[str, Any]:
     """Every key with its type, dotted: `{"name": ..., "head.dropout": ..., ...}`."""
     found: dict[str, Any] = {}

@@ -14,14 +14,15 @@ GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
 FLOOR_3 = FLOOR_2 | {"curves", "export", "inputs", "outbox", "prediction", "restore", "scores", "tracked", "tracking"}
-FLOOR_4 = FLOOR_3 | {"config", "study"}
+FLOOR_4 = FLOOR_3 | {"config", "launcher", "study"}
 
 # What a room may import of ours besides itself. Everything may know the package's `errors` and `assets`.
 KNOWS = {
     "errors": set(),
     "assets": set(),
     "values": {"errors"},
-    "schema": {"errors", "values"},
+    "launcher": {"values"},
+    "schema": {"errors", "values", "launcher"},
     "config": {"errors", "values", "schema"},
     "data": GROUND,
     "training": FLOOR_1,
@@ -34,7 +35,7 @@ KNOWS = {
     "restore": FLOOR_2,
     "prediction": FLOOR_2 | {"restore"},
     "export": FLOOR_2 | {"restore", "scores"},
-    "study": FLOOR_3 | {"config"},
+    "study": FLOOR_3 | {"config", "launcher"},
     "cli": {"errors"},
     "reporting": FLOOR_4,
     "winner": FLOOR_4,
@@ -50,6 +51,7 @@ ONLY_IN = {
     "mlflow": ("tracking.py",),
     "hydra": ("config.py", "__main__.py"),
     "omegaconf": ("config.py", "__main__.py"),
+    "ray": ("study/ray_workers.py",),
 }
 
 

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 REPO = Path(__file__).parent.parent
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
-HEAVY = "{'torch', 'mlflow', 'transformers', 'optuna', 'datasets', 'pandas', 'plotly', 'sklearn'}"
+HEAVY = "{'torch', 'mlflow', 'transformers', 'optuna', 'datasets', 'pandas', 'plotly', 'sklearn', 'ray'}"
 
 
 def run(arguments: list[str], folder: Path, path: Path = REPO) -> subprocess.CompletedProcess[str]:
@@ -164,7 +164,8 @@ def test_an_old_python_is_refused_before_anything_is_made(tmp_path: Path) -> Non
 def test_everything_that_is_imported_is_asked_for() -> None:
     distribution = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "pyyaml"}
     asked = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
-    asked |= {canonicalize_name(Requirement(t).name) for t in PROJECT["project"]["optional-dependencies"]["postgres"]}
+    for extra in ("postgres", "ray"):
+        asked |= {canonicalize_name(Requirement(t).name) for t in PROJECT["project"]["optional-dependencies"][extra]}
     imported: dict[str, str] = {}
     for path in (REPO / "sweeper").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

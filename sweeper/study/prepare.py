@@ -33,9 +33,10 @@ from sweeper.study.space import (
     with_values,
 )
 from sweeper.study.task import TrialTask
-from sweeper.training.compute import resolve_device, resolve_precision
+from sweeper.training.compute import resolve
 
 LARGEST_USUAL_RATE = 1.0
+Compute = Callable[[str, str, Callable[[str], None]], tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None
             report(f"{path} is damaged and was removed; it is made again")
 
 
-def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> PreparedStudy:
+def prepare(config: Mapping[str, Any], report: Callable[[str], None], compute: Compute | None = None) -> PreparedStudy:
     """Read, clean, split and tokenise the data (or find all that in the cache) and list the study's points.
 
     Those of a search that are not listed yet are found while it runs.
@@ -169,6 +170,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     Args:
         config: the whole configuration (`config.plain`).
         report: told what takes time.
+        compute: device and number format of the workers (`Pool.compute`); None: those of this machine.
 
     Raises:
         UserError: the data, the model or a folder cannot be used as configured.
@@ -176,8 +178,8 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     runs, name, study = Path(config["paths"]["runs"]), config["name"], config["study"]
     check_writable(runs)
     remove_damaged(runs, name, report)
-    device = resolve_device(config["train"]["device"])  # before the data, which may take minutes to read
-    precision = resolve_precision(config["train"]["precision"], device)
+    wanted = config["train"]["device"], config["train"]["precision"]
+    device, precision = compute(*wanted, report) if compute else resolve(*wanted)  # the data may take minutes to read
     corpus = load_corpus(DataSettings.of(config["data"]), config["model"], runs / "cache", report)
     report(short_card(corpus.card))
     model = model_fingerprint(assets.encoder(config["model"]))
@@ -208,7 +210,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None]) -> Prepare
     else:
         points = GridPoints(tuple(point(varied) for varied in grid(rates, sizes)))
         _list(points, file, head)
-    return PreparedStudy(name, study["name"], study_id, config, corpus, points, device.type, precision, runs)
+    return PreparedStudy(name, study["name"], study_id, config, corpus, points, device, precision, runs)
 
 
 def _check_batch_fits(sizes: Sequence[int], rows: int) -> None:

@@ -17,6 +17,7 @@ from sweeper.errors import UserError
 from sweeper.study.files import read_curve
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
+from sweeper.study.pool import Event, Plan, Pool
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
 from sweeper.study.record import TrialRecord, drop_losers, rank, trial_name
@@ -25,7 +26,6 @@ from sweeper.study.space import Point
 from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
 from sweeper.study.wording import count
-from sweeper.study.workers import Event, Plan, Pool
 from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
 
@@ -258,10 +258,10 @@ class StudyRunner:
             return
         assignment = self._at_work.get(event.worker)
         if assignment is None and not self.retries.may_start(event.worker):
-            raise UserError(f"worker processes cannot start; see the log in {self.prepared.logs}")
+            raise UserError(f"worker processes cannot start; {event.data['advice']}")
         self._restart(event.worker)
         if assignment is not None:
-            self._failed(assignment, f"its worker process ended with code {event.data['code']}")
+            self._failed(assignment, f"its worker {event.data['reason']}")
 
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point

@@ -1,8 +1,9 @@
-"""A worker process: tasks come in on standard input, events go out on standard output, one JSON line each.
+"""A worker: it is told tasks and says events, and knows nothing of Optuna and MLflow, nor who started it.
 
-It knows nothing of Optuna and MLflow. When its standard input closes, its parent is gone and it ends
-at once, in the middle of a step: the trial's files allow that at any moment. Whatever libraries print
-goes to standard error, which the parent sends to a log file, so that the terminal stays clean.
+As a process of its own, tasks come in on standard input and events go out on standard output, one JSON line each.
+When its standard input closes, its parent is gone and it ends at once, in the middle of a step: the trial's files
+allow that at any moment. Whatever libraries print goes to standard error, which the parent sends to a log file, so
+that the terminal stays clean. On a Ray cluster the same loop runs in an actor (`ray_workers.py`).
 """
 
 import errno
@@ -15,9 +16,11 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 STEP_EVENTS_A_SECOND = 4
 VERDICT = "stop"  # key of the parent's answer to an epoch of a trial that others are compared with
@@ -26,17 +29,47 @@ FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 OURS = Path(__file__).resolve().parents[1]  # warnings of ours are for people, those of libraries are not
 
 
+class Inbox:
+    """What a worker has been told and has not read yet."""
+
+    def __init__(self) -> None:
+        self.tasks: queue.Queue[Mapping[str, Any]] = queue.Queue()
+        self.verdicts: queue.Queue[bool] = queue.Queue()
+
+    def put(self, said: Mapping[str, Any]) -> None:
+        """A task as plain values, or the answer to an epoch."""
+        if VERDICT in said:
+            self.verdicts.put(said[VERDICT])
+        else:
+            self.tasks.put(said)
+
+
+class Say(Protocol):
+    """How a worker says an event: `say(event="epoch", key=..., epoch=...)`, values that JSON has."""
+
+    def __call__(self, **event: Any) -> None: ...
+
+
 def main() -> None:
     """Serve tasks until the parent closes the pipe."""
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
-    verdicts: queue.Queue[bool] = queue.Queue()
-    threading.Thread(target=_listen, args=(tasks, verdicts), daemon=True).start()
+    inbox = Inbox()
+    threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
+    serve(inbox, partial(_send, events))
+
+
+def serve(inbox: Inbox, say: Say) -> None:
+    """Train what comes in, for ever.
+
+    Args:
+        inbox: filled by another thread.
+        say: told of everything; called by this thread alone.
+    """
     import_slow_libraries()
-    _send(events, event="ready")
+    say(event="ready")
     while True:
-        _serve(tasks.get(), events, verdicts)
+        _serve(inbox.tasks.get(), say, inbox.verdicts)
 
 
 def import_slow_libraries() -> None:
@@ -55,13 +88,9 @@ def import_slow_libraries() -> None:
     gc.enable()
 
 
-def _listen(tasks: "queue.Queue[dict[str, Any]]", verdicts: "queue.Queue[bool]") -> None:
+def _listen(inbox: Inbox) -> None:
     for line in sys.stdin:
-        said = json.loads(line)
-        if VERDICT in said:
-            verdicts.put(said[VERDICT])
-        else:
-            tasks.put(said)
+        inbox.put(json.loads(line))
     os._exit(0)
 
 
@@ -72,7 +101,7 @@ def _send(events: TextIO, **event: Any) -> None:
         os._exit(0)
 
 
-def _serve(plain: dict[str, Any], events: TextIO, verdicts: "queue.Queue[bool]") -> None:
+def _serve(plain: Mapping[str, Any], say: Say, verdicts: "queue.Queue[bool]") -> None:
     from dataclasses import asdict
 
     from sweeper.errors import UserError
@@ -86,7 +115,7 @@ def _serve(plain: dict[str, Any], events: TextIO, verdicts: "queue.Queue[bool]")
     last = 0.0
 
     def on_epoch(epoch: EpochMetrics) -> bool:
-        _send(events, event="epoch", key=key, epoch=asdict(epoch))
+        say(event="epoch", key=key, epoch=asdict(epoch))
         return task.prune in JUDGED and verdicts.get()
 
     def on_step(step: int, steps: int) -> None:
@@ -94,25 +123,25 @@ def _serve(plain: dict[str, Any], events: TextIO, verdicts: "queue.Queue[bool]")
         now = time.monotonic()
         if now - last >= 1 / STEP_EVENTS_A_SECOND:
             last = now
-            _send(events, event="step", key=key, step=step, steps=steps)
+            say(event="step", key=key, step=step, steps=steps)
 
     def on_warning(message: Warning | str, category: type[Warning], filename: str, *where: Any, **more: Any) -> None:
         if Path(filename).is_relative_to(OURS):
-            _send(events, event="note", key=key, text=str(message))
+            say(event="note", key=key, text=str(message))
         else:
             _log(warnings.formatwarning(message, category, filename, *where[:1]))
 
     warnings.showwarning = on_warning
     try:
         run_trial(task, on_epoch, on_step)
-        _send(events, event="ended", key=key)
+        say(event="ended", key=key)
     except Busy:
-        _send(events, event="busy", key=key)
+        say(event="busy", key=key)
     except UserError as error:
-        _send(events, event="error", key=key, kind="user", reason=str(error))
+        say(event="error", key=key, kind="user", reason=str(error))
     except Exception as error:
         _log(traceback.format_exc())
-        _send(events, event="error", key=key, kind=_kind(error), reason=f"{type(error).__name__}: {error}")
+        say(event="error", key=key, kind=_kind(error), reason=f"{type(error).__name__}: {error}")
 
 
 def _log(text: str) -> None:

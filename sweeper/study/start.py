@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from sweeper import assets
 from sweeper.config import Config
+from sweeper.errors import UserError
+from sweeper.launcher import LOCAL
 from sweeper.study.folders import check_writable
 from sweeper.study.plan import most_trials, plan_for
-from sweeper.study.workers import Pool, cores
+from sweeper.study.pool import Pool
+from sweeper.study.workers import ProcessPool, cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,15 +34,33 @@ def run(configs: Sequence[Config], console: "Console") -> "list[StudyResult]":
         UserError: a study cannot be run as configured. Studies before it are complete.
     """
     check_writable(Path(configs[0].paths.runs))
-    with Pool(Path(configs[0].paths.runs) / "logs") as pool:
+    with make_pool(configs[0]) as pool:
         begin(pool, configs)
         from sweeper.study.sweep import run_studies  # seconds of imports
 
         return run_studies(configs, console, pool)
 
 
+def make_pool(config: Config) -> Pool:
+    """Whoever the launcher says, without any worker yet.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    logs = Path(config.paths.runs) / "logs"
+    if config.launcher.name == LOCAL:
+        return ProcessPool(logs)
+    try:
+        from sweeper.study.ray_workers import RayPool
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UserError("launcher=ray: needs Ray, which is not installed: pip install 'sweeper[ray]'") from None
+    return RayPool(logs, config.launcher, config.model)
+
+
 def begin(pool: Pool, configs: Sequence[Config]) -> None:
     """Start the workers that the parent's imports leave a core to; none for an encoder that is not at hand yet."""
     if Path(assets.encoder(configs[0].model)).is_dir():
-        plan = plan_for(configs[0], most_trials(configs))
+        plan = plan_for(configs[0], most_trials(configs), pool.nodes)
         pool.start(plan, at_first=max(1, cores() // plan.threads - 1))

@@ -15,13 +15,13 @@ from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import among_others
 from sweeper.study.plan import most_trials, plan_for, trials_of
+from sweeper.study.pool import Pool
 from sweeper.study.prepare import PreparedStudy, prepare
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
 from sweeper.study.retries import open_failed
 from sweeper.study.runner import StudyResult, StudyRunner
 from sweeper.study.table import print_results
-from sweeper.study.workers import Pool
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
 
@@ -68,9 +68,11 @@ def _run_study(
     """
     at_hand = Path(assets.encoder(config.model)).is_dir()
     if at_hand:  # the workers' imports take seconds, in which the data is prepared
-        pool.start(plan_for(config, trials))
-    prepared = prepare(plain(config), progress.note)  # finds out what is wrong with data or model, and says it
-    plan = plan_for(config, trials)
+        pool.start(plan_for(config, trials, pool.nodes))
+    prepared = prepare(
+        plain(config), progress.note, pool.compute
+    )  # finds out what is wrong with data or model, and says it
+    plan = plan_for(config, trials, pool.nodes)
     open_failed(prepared.trials, [point for point in prepared.points.known if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     storage = open_storage(config.storage, prepared.runs)

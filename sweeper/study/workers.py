@@ -12,11 +12,12 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.study.pool import Event, News, Node, Plan
 from sweeper.study.serve import VERDICT
 
 if TYPE_CHECKING:  # imports torch, which takes seconds
@@ -25,19 +26,6 @@ if TYPE_CHECKING:  # imports torch, which takes seconds
 LARGE = 20_000_000  # encoder parameters, embeddings left out, from which one trial gets all cores
 LOG = "worker-{index}.log"
 SIZES = (("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("intermediate_size", "hidden_dim"))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a sweep uses the machine: one entry of `devices` a worker (`cpu`, or a GPU's number)."""
-
-    devices: tuple[str, ...]
-    threads: int
-
-    @property
-    def workers(self) -> int:
-        """How many trials run at once."""
-        return len(self.devices)
 
 
 def plan_workers(
@@ -95,19 +83,8 @@ def _configuration(model: str) -> Mapping[str, Any]:
     return dict(AutoConfig.from_pretrained(model, trust_remote_code=False).to_dict())
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something a worker said: `ready`, `step`, `epoch`, `note`, `ended`, `busy`, `error`; `exit` when it is gone."""
-
-    worker: int
-    kind: str
-    data: Mapping[str, Any]
-
-
-class Pool:
-    """Worker processes and one queue of all that they say.
-
-    Use as a context: leaving it ends all workers, whatever they do.
+class ProcessPool:
+    """Workers that are processes of this machine; see `pool.Pool`.
 
     Args:
         logs: folder for what the workers' libraries print, one file a worker.
@@ -117,13 +94,14 @@ class Pool:
         self.events: queue.Queue[Event] = queue.Queue()
         self._logs = logs
         self._processes: dict[int, subprocess.Popen[str]] = {}
-        self.at_work = threading.Event()  # set when a worker trains for the first time
+        self.at_work = threading.Event()
+        self.nodes: Sequence[Node] = ()
+        self.is_news: Callable[[str], bool] = News()
         self._ready: set[int] = set()  # process ids
-        self._told: set[str] = set()
         self._devices: tuple[str, ...] = ()
         self._threads = 1
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "ProcessPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,11 +111,7 @@ class Pool:
             process.wait()
 
     def start(self, plan: Plan, at_first: int | None = None) -> None:
-        """Bring the pool to this plan; workers already running under it stay.
-
-        Args:
-            at_first: start no more than so many now; the rest at the next call.
-        """
+        """Bring the pool to this plan."""
         if (plan.devices, plan.threads) != (self._devices, self._threads):
             self.__exit__()
             self._processes.clear()
@@ -147,7 +121,7 @@ class Pool:
                 self.restart(index)
 
     def restart(self, index: int) -> None:
-        """Start (again) the worker with this number; one that still runs is ended first."""
+        """Start (again) the worker with this number."""
         if (before := self._processes.pop(index, None)) is not None:
             before.kill()
             before.wait()
@@ -167,7 +141,7 @@ class Pool:
         threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
 
     def send(self, index: int, task: "TrialTask") -> None:
-        """Give a worker its next trial; a worker that is gone says so with its `exit` event."""
+        """Give a worker its next trial."""
         self._tell(index, asdict(task))
 
     def answer(self, index: int, *, stop: bool) -> None:
@@ -184,7 +158,7 @@ class Pool:
             pass
 
     def process_id(self, index: int) -> int | None:
-        """The worker's process id; None where the present plan has no such worker."""
+        """The worker's process id."""
         process = self._processes.get(index)
         return None if process is None else process.pid
 
@@ -192,11 +166,11 @@ class Pool:
         """Whether the worker has started and waits for trials, or works on one."""
         return self.process_id(index) in self._ready
 
-    def is_news(self, text: str) -> bool:
-        """Whether a note is the first of its kind: what holds for every trial is said by every worker."""
-        is_new = text not in self._told
-        self._told.add(text)
-        return is_new
+    def compute(self, device: str, precision: str, report: Callable[[str], None]) -> tuple[str, str]:
+        """What this machine has."""
+        from sweeper.training.compute import resolve
+
+        return resolve(device, precision)
 
     def _environment(self, index: int) -> dict[str, str]:
         device, threads = self._devices[index], str(self._threads)
@@ -219,7 +193,8 @@ class Pool:
                 self.at_work.set()
             self.events.put(Event(index, event.pop("event"), event))
         self._ready.discard(process.pid)
-        self.events.put(Event(index, "exit", {"code": process.wait(), "pid": process.pid}))
+        end = {"reason": f"process ended with code {process.wait()}", "advice": f"see the log in {self._logs}"}
+        self.events.put(Event(index, "exit", {"pid": process.pid, **end}))
 
 
 def _visible(gpu: str, already: str | None) -> str:

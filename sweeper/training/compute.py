@@ -43,6 +43,16 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     return precision
 
 
+def resolve(device: str, precision: str) -> tuple[str, str]:
+    """Both by their names: `("cpu", "float32")`.
+
+    Raises:
+        UserError: as `resolve_device` and `resolve_precision`.
+    """
+    found = resolve_device(device)
+    return found.type, resolve_precision(precision, found)
+
+
 def _multiplies_bf16() -> bool:
     supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(supported is not None and supported())

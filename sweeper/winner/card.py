@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sweeper.launcher import on_one_machine
 from sweeper.study.record import TrialRecord
 from sweeper.study.table import batch_of, lr_of, markdown_table
 from sweeper.training.metrics import EpochMetrics
@@ -85,6 +86,7 @@ def frozen_config(winner: TrialRecord) -> str:
 
     config = json.loads(json.dumps(winner.config))
     config["storage"] = None
+    config["launcher"] = on_one_machine(config["launcher"], winner.threads)
     config["tracking"] = {"name": "mlflow", "uri": None}
     config["paths"] = {"runs": "runs", "exports": "exports"}
     config["model"] = _portable_model(winner)

@@ -19,6 +19,7 @@ from sweeper.study.files import append_epoch
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import locked
 from sweeper.study.points import GridPoints
+from sweeper.study.pool import Event, Plan
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import NoProgress
 from sweeper.study.record import RECORD
@@ -28,7 +29,6 @@ from sweeper.study.sampling import Space
 from sweeper.study.search import SearchPoints
 from sweeper.study.space import Point
 from sweeper.study.task import LOCK
-from sweeper.study.workers import Event, Plan
 from sweeper.tracked import NoTracker
 from sweeper.training.metrics import EpochMetrics
 
@@ -66,7 +66,9 @@ class PlayedPool:
             self.ready.add(pid)
             self.events.put(Event(worker, "ready", {}))
         else:
-            self.events.put(Event(worker, "exit", {"code": 1, "pid": pid}))
+            self.events.put(
+                Event(worker, "exit", {"pid": pid, "reason": "process ended", "advice": "see the log in logs"})
+            )
 
     def is_ready(self, worker):
         return self.pids.get(worker) in self.ready

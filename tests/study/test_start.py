@@ -9,7 +9,7 @@ import pytest
 from sweeper.config import compose
 from sweeper.study import plan, start
 
-SLOW = ("torch", "transformers", "optuna", "mlflow", "pandas", "sklearn")
+SLOW = ("torch", "transformers", "optuna", "mlflow", "pandas", "sklearn", "ray")
 
 
 def test_what_starts_the_workers_imports_nothing_slow():
@@ -19,6 +19,8 @@ def test_what_starts_the_workers_imports_nothing_slow():
 
 
 class FakePool:
+    nodes = ()
+
     def __init__(self) -> None:
         self.started: list[tuple[int, int]] = []
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from sweeper.config import compose, compose_studies
 from sweeper.study import plan, sweep
 from sweeper.study.runner import StudyResult
-from sweeper.study.workers import Pool
+from sweeper.study.workers import ProcessPool
 
 
 def studies(tmp_path, *more):
@@ -48,7 +48,7 @@ def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_
         return StudyResult(prepared, (record(config.study.name, state="failed"),), None, frozenset())
 
     monkeypatch.setattr(sweep, "_run_study", run_study)
-    with Pool(tmp_path / "logs") as pool:
+    with ProcessPool(tmp_path / "logs") as pool:
         sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()), pool)
     assert seen == [set(), {"lr"}]
 

@@ -2,7 +2,7 @@ import pytest
 from transformers import BertConfig, DistilBertConfig
 
 from sweeper import assets
-from sweeper.study.workers import LARGE, Pool, encoder_parameters, plan_workers
+from sweeper.study.workers import LARGE, ProcessPool, encoder_parameters, plan_workers
 
 
 def plan(workers="auto", threads="auto", parameters=1_000_000, cores=8, gpus=0, trials_per_gpu=1, trials=32):
@@ -69,7 +69,7 @@ def test_an_encoder_that_does_not_say_its_size_is_large(tmp_path):
 
 @pytest.fixture
 def pool(tmp_path):
-    with Pool(tmp_path) as pool:
+    with ProcessPool(tmp_path) as pool:
         yield pool
 
 
@@ -79,7 +79,7 @@ def test_a_worker_says_ready_and_its_end_is_noticed(pool):
     process = pool._processes[0]
     process.kill()
     event = pool.events.get(timeout=60)
-    assert (event.kind, event.data["code"]) == ("exit", -9)
+    assert (event.kind, event.data["reason"]) == ("exit", "process ended with code -9")
 
 
 def test_only_a_worker_that_has_started_and_lives_is_ready(pool):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sweeper.config import compose, plain
+from sweeper.config import compose, from_plain, plain
 from sweeper.study.record import TrialRecord
 from sweeper.training.metrics import EpochMetrics
 from sweeper.winner import card
@@ -74,3 +74,10 @@ def test_a_test_figure_that_is_not_the_splits_only_use_is_not_called_so():
     assert "read once for this model." in card._test(report, ())
     before = replace(winner(), varied={"lr": 0.001, "batch_size": 64})
     assert "and for another winner before it (lr=0.001 bs=64)" in card._test(report, [before])
+
+
+def test_what_a_cluster_has_trained_is_trained_again_on_one_machine():
+    values = frozen("launcher=ray", "launcher.address=head.lab:6379", "launcher.num_cpus=4")
+    launcher = from_plain(values).launcher
+    assert (launcher.name, launcher.address, launcher.num_cpus, launcher.threads) == ("local", None, None, 1)
+    assert frozen("launcher.workers=3")["launcher"]["workers"] == 3

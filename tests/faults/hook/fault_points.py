@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -101,7 +102,8 @@ def half_journal(original: Callable[..., Any], backend: Any, logs: list[Any]) ->
 
 def half_event(original: Callable[..., Any], task: Any, on_epoch: Any, on_step: Any = None) -> Any:
     """The worker dies while it tells its parent of an epoch."""
-    pipe = next(cell.cell_contents for cell in on_epoch.__closure__ if hasattr(cell.cell_contents, "write"))
+    [say] = [cell.cell_contents for cell in on_epoch.__closure__ if isinstance(cell.cell_contents, partial)]
+    [pipe] = say.args
     pipe.write('{"event": "epoch", "key": "')
     pipe.flush()
 
@@ -116,7 +118,7 @@ def parent(target: str, when: str, only: Any = None, half: Any = None) -> Point:
 
 REPLACE, WRITE = "pathlib:Path.replace", "pathlib:Path.write_bytes"
 TRIAL, CHECK, STORE = "sweeper.study.trial:", "sweeper.training.checkpoint:", "sweeper.tracking:MlflowStore."
-LEDGER, RUNNER, POOL = "sweeper.study.ledger:", "sweeper.study.runner:", "sweeper.study.workers:Pool."
+LEDGER, RUNNER, POOL = "sweeper.study.ledger:", "sweeper.study.runner:", "sweeper.study.workers:ProcessPool."
 JOURNAL = "optuna.storages.journal._file:JournalFileBackend.append_logs"
 STUDY, CLIENT = "optuna.study.study:Study.", "mlflow.tracking.client:MlflowClient."
 
