@@ -46,6 +46,7 @@ class SearchPoints:
         self._sampler, self._seed = sampler, seed
         self._point, self._file, self._head = point, file, head
         self._points: dict[str, Point] = {}
+        self._known: list[Point] = []  # the same in their order
         self._records: Mapping[str, TrialRecord] = {}
         self._refused: int | None = None  # how many had ended when there was no room
         with changing(file, head) as content:
@@ -56,7 +57,7 @@ class SearchPoints:
     @property
     def known(self) -> Sequence[Point]:
         """Those found by now, by any start of any sweep."""
-        return tuple(self._points.values())
+        return self._known
 
     @property
     def most(self) -> int | None:
@@ -89,7 +90,7 @@ class SearchPoints:
                 self._refused = len(records)
                 return False
             content[TRIALS][point.key] = dict(point.varied)
-        self._points[point.key] = point
+        self._add(point)
         return True
 
     @property
@@ -98,9 +99,14 @@ class SearchPoints:
 
     def _take_in(self, listed: Mapping[str, Mapping[str, Value]]) -> bool:
         """Make points of what is listed; whether any was new."""
-        new = {key: self._point(varied) for key, varied in listed.items() if key not in self._points}
-        self._points |= new
+        new = [self._point(varied) for key, varied in listed.items() if key not in self._points]
+        for point in new:
+            self._add(point)
         return bool(new)
+
+    def _add(self, point: Point) -> None:
+        self._points[point.key] = point
+        self._known.append(point)
 
     def _room(self) -> int | None:
         ended = (len(self._records[key].curve) if key in self._records else self._epochs for key in tuple(self._points))
