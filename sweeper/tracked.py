@@ -195,6 +195,11 @@ def root_cause(error: Exception | None) -> BaseException | None:
     return found
 
 
+def is_hopeless(error: Exception) -> bool:
+    """Whether the server understood and refused; everything else may work later."""
+    return getattr(error, "error_code", None) in HOPELESS or isinstance(error, LookupError)
+
+
 def notice(trouble: str, uri: str, error: Exception | None) -> str:
     """What a person is told when tracking falls behind, is back (`again`), or refuses something (`dropped`)."""
     where = redact(uri)

@@ -22,7 +22,6 @@ from sweeper.outbox import Outbox, Trouble
 from sweeper.run_list import DELIVERED, EPOCHS, ID, PARENT, RunList, one_at_a_time
 from sweeper.tracked import (
     ENVIRONMENT,
-    HOPELESS,
     STATUS,
     NoTracker,
     Run,
@@ -35,6 +34,7 @@ from sweeper.tracked import (
     digest,
     flat,
     folder_name,
+    is_hopeless,
     made_whole,
     metrics_of,
     notice,
@@ -68,7 +68,7 @@ class MlflowTracker:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused, self._is_local = False, self._store.uri.startswith("sqlite")
-        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local, after=after)
+        self._outbox = Outbox(is_hopeless, self._notice, patient=self._is_local, after=after)
         self._outbox.put(lambda: self._store.client, patient=True)
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
@@ -292,11 +292,6 @@ def _save_for_registry(folder: Path, place: Path) -> None:
 
     classifier = pipeline("text-classification", str(folder.resolve()), device="cpu")  # relative: taken for a hub id
     mlflow.transformers.save_model(classifier, str(place), pip_requirements=["torch", "transformers"])
-
-
-def _is_hopeless(error: Exception) -> bool:
-    """Whether the server understood and refused; everything else may work later."""
-    return getattr(error, "error_code", None) in HOPELESS or isinstance(error, LookupError)
 
 
 def _id(run: Run) -> str:

@@ -7,7 +7,7 @@ written when the trial has ended, in one of the named states, and never changes 
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -95,6 +95,10 @@ class TrialRecord:
         if self.state != "pruned":
             return True
         return stopped_by is not None and (self.overfit_reached or stopped_by != SCORE_IS_FINAL)
+
+    def sharing(self, config: Mapping[str, Any]) -> Self:
+        """The same, on a configuration that there is already where that is equal: thousands may be kept in memory."""
+        return replace(self, config=config) if self.config == config else self
 
     @property
     def seconds(self) -> float:

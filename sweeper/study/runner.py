@@ -291,7 +291,7 @@ class StudyRunner:
 
     def _finish(self, point: Point, record: TrialRecord, run: Run, note: str | None = None) -> None:
         """A point has its record: tell everybody, and drop the weights that have lost."""
-        self.records[point.key] = record
+        self.records[point.key] = record = record.sharing(point.config)
         self._agenda.end(point)
         self.ledger.tell(point, record, note)
         self.progress.ended(point, record, note)

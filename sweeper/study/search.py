@@ -48,6 +48,7 @@ class SearchPoints:
         self._points: dict[str, Point] = {}
         self._known: list[Point] = []  # the same in their order
         self._records: Mapping[str, TrialRecord] = {}
+        self._counted, self._spent = (0, 0), 0
         self._refused: int | None = None  # how many had ended when there was no room
         with changing(file, head) as content:
             self._take_in(content[TRIALS])
@@ -109,10 +110,20 @@ class SearchPoints:
         self._known.append(point)
 
     def _room(self) -> int | None:
-        ended = (len(self._records[key].curve) if key in self._records else self._epochs for key in tuple(self._points))
         return self._budget.room(
-            trials=len(self._points), epochs=sum(ended), minutes=self._minutes, epochs_each=self._epochs
+            trials=len(self._points), epochs=self._epochs_spent, minutes=self._minutes, epochs_each=self._epochs
         )
+
+    @property
+    def _epochs_spent(self) -> int:
+        """Or spoken for; counted anew where a point was found or has ended since."""
+        now = (len(self._points), len(self._records))
+        if now != self._counted:
+            ended = (
+                len(self._records[key].curve) if key in self._records else self._epochs for key in tuple(self._points)
+            )
+            self._counted, self._spent = now, sum(ended)
+        return self._spent
 
     def _find(self) -> Point | None:
         """A point that is not listed; None where everything in the ranges is."""
