@@ -7,7 +7,9 @@ import argparse
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sweeper.study.budget import Budget
     from sweeper.training.metrics import EpochMetrics
 
+MOST = 100  # trials of a study that are listed without being asked for
 COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
 
 
@@ -28,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sweeper.status", description="How every study stands.")
     parser.add_argument("--experiment", help="only this one")
     parser.add_argument("--runs", default="runs", type=Path, help="paths.runs of the sweep (default: runs)")
+    parser.add_argument("--all", action="store_true", help=f"list every trial of a study, though more than {MOST}")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds until Ctrl-C")
     options = parser.parse_args(arguments)
-    show(options.runs, options.experiment, watch=options.watch)
+    show(options.runs, options.experiment, everything=options.all, watch=options.watch)
     return 0
 
 
-def show(runs: Path, experiment: str | None, *, watch: bool) -> None:
+def show(runs: Path, experiment: str | None, *, everything: bool, watch: bool) -> None:
     """Print one table a study.
 
     Raises:
@@ -44,7 +48,7 @@ def show(runs: Path, experiment: str | None, *, watch: bool) -> None:
     from rich.live import Live
 
     def tables() -> Group:
-        return Group(*(study_table(runs, path) for path in study_files(runs, experiment)))
+        return Group(*(study_table(runs, path, everything=everything) for path in study_files(runs, experiment)))
 
     if not watch:
         return Console().print(tables())
@@ -68,8 +72,12 @@ def study_files(runs: Path, experiment: str | None) -> list[Path]:
     return chosen
 
 
-def study_table(runs: Path, file: Path) -> "Table":
-    """One study: each trial's state, epoch, since when and where."""
+def study_table(runs: Path, file: Path, *, everything: bool = False) -> "Table":
+    """One study: each trial's state, epoch, since when and where.
+
+    Args:
+        everything: list every trial, however many; else of many those alone that are not simply done or to be done.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -80,70 +88,79 @@ def study_table(runs: Path, file: Path) -> "Table":
     study = json.loads(file.read_text(encoding="utf-8"))
     budget = Budget.of(study["config"].get("study", {}))
     trials = trials_folder(runs, file.parent.parent.name)
-    rows = [_row(trials / key, trial_name(varied)) for key, varied in study["trials"].items()]
-    counts = ", ".join(f"{sum(row[1] == state for row in rows)} {state}" for state in dict.fromkeys(r[1] for r in rows))
-    left = _time_left(trials, study, budget, running=sum(row[1] == "running" for row in rows))
+    found = [_look(trials / key, trial_name(varied)) for key, varied in study["trials"].items()]
+    counts = Counter(one.state for one in found)
     of = f", budget {budget}" if budget else ""
-    title = f"{study['id']}: {counts or 'no trial yet'}{of}{left}"
+    told = ", ".join(f"{number} {state}" for state, number in counts.items())
+    title = f"{study['id']}: {told or 'no trial yet'}{of}{_time_left(found, study, budget)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for column in COLUMNS:
         table.add_column(column)
-    for row in rows:
-        table.add_row(*row)
+    shown = found if everything or len(found) <= MOST else _most_wanted(found)
+    for one in shown:
+        table.add_row(one.name, one.state, str(len(one.curve)), _loss(one.curve), one.since, one.where)
+    if len(shown) < len(found):
+        table.caption = f"and {len(found) - len(shown):,} more: --all lists them"
     return table
 
 
-def _row(folder: Path, name: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Seen:
+    """What a trial's folder tells."""
+
+    name: str
+    state: str
+    curve: "Sequence[EpochMetrics]" = ()
+    since: str = ""
+    where: str = ""
+
+
+def _most_wanted(found: Sequence[_Seen]) -> list[_Seen]:
+    """Of many trials those under way or in trouble first; the rest as they are listed."""
+    usual = ("complete", "pruned", "waiting")
+    chosen = sorted(range(len(found)), key=lambda place: (found[place].state in usual, place))[:MOST]
+    return [found[place] for place in sorted(chosen)]
+
+
+def _look(folder: Path, name: str) -> _Seen:
     from sweeper.study.files import read_curve
     from sweeper.study.locks import holder, is_free
     from sweeper.study.record import RECORD, TrialRecord
     from sweeper.study.task import LOCK, START
 
-    if _has_ended(folder):
+    if is_free(folder / LOCK) and (folder / RECORD).exists():  # a pruned one may be trained on to its last epoch
         try:
             record = TrialRecord.read(folder)
-            return (name, record.state, str(len(record.curve)), _loss(record.curve), "", record.device)
+            return _Seen(name, record.state, record.curve, where=record.device)
         except FileNotFoundError:
             pass  # a sweep tries a failed trial again
         except (ValueError, TypeError, KeyError):
-            return (name, "damaged", "0", "–", "", f"{RECORD}; the next sweep makes it again")
+            return _Seen(name, "damaged", where=f"{RECORD}; the next sweep makes it again")
     if not (folder / START).exists():
-        return (name, "waiting", "0", "–", "", "")
+        return _Seen(name, "waiting")
     curve = read_curve(folder)
     state = "stopped" if is_free(folder / LOCK) else "running"
     since = time.strftime("%m-%d %H:%M", time.localtime((folder / START).stat().st_mtime))
-    where = f"process {holder(folder / LOCK)}" if state == "running" else ""
-    return (name, state, str(len(curve)), _loss(curve), since, where)
+    return _Seen(name, state, curve, since, f"process {holder(folder / LOCK)}" if state == "running" else "")
 
 
 def _loss(curve: "Sequence[EpochMetrics]") -> str:
     return f"{curve[-1].val_loss:.4f}" if curve else "–"
 
 
-def _has_ended(folder: Path) -> bool:
-    """Whether it has its record and nobody trains it: a pruned trial may be trained on to its last epoch."""
-    from sweeper.study.locks import is_free
-    from sweeper.study.record import RECORD
-    from sweeper.study.task import LOCK
-
-    return is_free(folder / LOCK) and (folder / RECORD).exists()
-
-
-def _time_left(trials: Path, study: Mapping[str, Any], budget: "Budget | None", *, running: int) -> str:
+def _time_left(found: Sequence[_Seen], study: Mapping[str, Any], budget: "Budget | None") -> str:
     """From the median epoch so far; empty where nothing is left or known, or where only minutes limit a search."""
-    from sweeper.study.files import read_curve
     from sweeper.study.wording import duration
 
-    epochs = int(study["config"]["train"]["epochs"])
-    curves = {key: read_curve(trials / key) for key in study["trials"]}
-    ended = {key for key in curves if _has_ended(trials / key)}
-    spent = sum(len(curve) if key in ended else epochs for key, curve in curves.items())
+    epochs, running = int(study["config"]["train"]["epochs"]), sum(one.state == "running" for one in found)
+    is_open = [one.state in ("waiting", "running", "stopped") for one in found]
+    spent = sum(epochs if still else len(one.curve) for one, still in zip(found, is_open, strict=True))
     minutes = study.get("minutes", 0.0)
-    room = budget.room(trials=len(curves), epochs=spent, minutes=minutes, epochs_each=epochs) if budget else 0
-    seconds = [epoch.seconds for curve in curves.values() for epoch in curve]
+    room = budget.room(trials=len(found), epochs=spent, minutes=minutes, epochs_each=epochs) if budget else 0
+    seconds = [epoch.seconds for one in found for epoch in one.curve]
     if room is None or not seconds or not running:
         return ""
-    left = room * epochs + sum(epochs - len(curve) for key, curve in curves.items() if key not in ended)
+    left = room * epochs + sum(epochs - len(one.curve) for one, still in zip(found, is_open, strict=True) if still)
     return f", about {duration(left * statistics.median(seconds) / running)} left" if left else ""
 
 

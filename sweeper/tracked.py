@@ -3,18 +3,18 @@
 Plain values in, plain values out; nothing here knows a server. `tracking.py` has the one that talks to MLflow.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sweeper.errors import UserError, redact
+from sweeper.run_list import one_at_a_time
 from sweeper.training.metrics import EpochMetrics
 
 PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # what MLflow takes
@@ -42,11 +42,21 @@ Text = Callable[[], str]
 
 @dataclass(eq=False)
 class Run:
-    """A run that the server may not have yet; `id` is None until it has."""
+    """A run that the server may not have yet; `id` is None until it has.
+
+    Attributes:
+        curve: the latest that is to be told of it.
+        is_new: made by this process, so that all that it holds is known.
+        delivered, epochs: of one that has ended, what was told then (see `run_list.Listed`).
+    """
 
     id: str | None = None
     start: int = 0
     logged: dict[str, set[int]] = field(default_factory=dict)
+    curve: tuple[EpochMetrics, ...] = ()
+    is_new: bool = False
+    delivered: str | None = None
+    epochs: int = 0
 
 
 class Tracker(Protocol):
@@ -138,6 +148,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def short_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as MLflow takes them."""
+    return {safe_key(key): shortened(str(value), TAG_LENGTH) for key, value in tags.items()}
+
+
 def default_uri(runs: Path) -> str:
     """The SQLite file that is used where `tracking.uri` is not set."""
     return f"sqlite:///{(runs.resolve() / 'mlflow.db').as_posix()}"
@@ -180,6 +195,11 @@ def root_cause(error: Exception | None) -> BaseException | None:
     return found
 
 
+def is_hopeless(error: Exception) -> bool:
+    """Whether the server understood and refused; everything else may work later."""
+    return getattr(error, "error_code", None) in HOPELESS or isinstance(error, LookupError)
+
+
 def notice(trouble: str, uri: str, error: Exception | None) -> str:
     """What a person is told when tracking falls behind, is back (`again`), or refuses something (`dropped`)."""
     where = redact(uri)
@@ -211,20 +231,3 @@ def made_whole(uri: str) -> Iterator[str | None]:
         aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
         yield f"sqlite:///{aside.as_posix()}"
         aside.replace(path)
-
-
-@contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Between processes of one machine; where the folder cannot be locked the block runs all the same."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

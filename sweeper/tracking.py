@@ -19,11 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sweeper.outbox import Outbox, Trouble
+from sweeper.run_list import DELIVERED, EPOCHS, ID, PARENT, RunList, one_at_a_time
 from sweeper.tracked import (
     ENVIRONMENT,
-    HOPELESS,
     STATUS,
-    TAG_LENGTH,
     NoTracker,
     Run,
     RunState,
@@ -35,12 +34,11 @@ from sweeper.tracked import (
     digest,
     flat,
     folder_name,
+    is_hopeless,
     made_whole,
     metrics_of,
     notice,
-    one_at_a_time,
-    safe_key,
-    shortened,
+    short_tags,
 )
 from sweeper.training.metrics import EpochMetrics
 
@@ -70,7 +68,7 @@ class MlflowTracker:
         self._warn = warn or (lambda text: print(text, file=sys.stderr))
         self._store = MlflowStore(experiment, runs, checked_uri(uri) or default_uri(runs))
         self._refused, self._is_local = False, self._store.uri.startswith("sqlite")
-        self._outbox = Outbox(_is_hopeless, self._notice, patient=self._is_local, after=after)
+        self._outbox = Outbox(is_hopeless, self._notice, patient=self._is_local, after=after)
         self._outbox.put(lambda: self._store.client, patient=True)
 
     def study(self, name: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
@@ -84,16 +82,16 @@ class MlflowTracker:
         run = Run()
 
         def send() -> None:
-            identity = {"mlflow.parentRunId": _id(study), "sweeper.key": key}
+            identity = {PARENT: _id(study), "sweeper.key": key}
             self._store.find_or_create(run, identity, name, flat(params), tags)
 
         self._outbox.put(send)
         return run
 
     def epochs(self, run: Run, curve: Sequence[EpochMetrics]) -> None:
-        """See `Tracker.epochs`."""
-        so_far = tuple(curve)
-        self._outbox.put(lambda: self._store.log_epochs(run, so_far))
+        """See `Tracker.epochs`. What is sent late is sent together: an operation takes the curve as it is by then."""
+        run.curve = tuple(curve)
+        self._outbox.put(lambda: self._store.log_epochs(run, run.curve))
 
     def finish(
         self,
@@ -150,22 +148,38 @@ class MlflowStore:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
+    @cached_property
+    def run_list(self) -> RunList:
+        """The runs there are."""
+        return RunList(self.client, self.experiment_id, is_shared=self.uri != default_uri(self.runs))
+
     def find_or_create(
         self, run: Run, identity: Mapping[str, str], name: str, params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
         """Fill in `run` with the run that has `identity`; add the parameters and tags it lacks."""
-        identity = {**identity, "sweeper.id": digest(identity)}
-        with one_at_a_time(self.runs / "mlflow.lock"):
-            stored = self._find(identity) or self._create(identity, name)
-            known = stored.data.params
-            self._log_params(stored.info.run_id, {key: value for key, value in params.items() if key not in known})
-        run.id, run.start = stored.info.run_id, stored.info.start_time
+        identity = {**identity, ID: digest(identity)}
+        with one_at_a_time(self.runs / "mlflow.lock") as turn:
+            found, is_new = self.run_list.find(identity, turn), False
+            if found is None:
+                found, is_new = self.run_list.create(identity, name, short_tags(tags), turn)
+            run.id, run.start, run.is_new = found.id, found.start, is_new
+            if found.is_done:  # parameters and tags came before its end
+                run.delivered, run.epochs = found.delivered, found.epochs
+                return
+            stored = None if is_new else self.client.get_run(run.id)
+            known = stored.data.params if stored else {}
+            self._log_params(run.id, {key: value for key, value in params.items() if key not in known})
+        if stored is not None:
+            self._open(run, stored, tags)
+
+    def _open(self, run: Run, stored: Any, tags: Mapping[str, str]) -> None:
+        """Find out what a run holds that was made before, and let it go on."""
         for metric in stored.data.metrics:
-            steps = {one.step for one in self.client.get_metric_history(run.id, metric)}
+            steps = {one.step for one in self.client.get_metric_history(_id(run), metric)}
             run.logged.setdefault(metric, set()).update(steps)
-        self._tag(run.id, {key: value for key, value in tags.items() if stored.data.tags.get(key) != value})
+        self._tag(_id(run), {key: value for key, value in tags.items() if stored.data.tags.get(key) != value})
         if stored.info.status in ("FAILED", "KILLED"):
-            self.client.update_run(run.id, status="RUNNING")
+            self.client.update_run(_id(run), status="RUNNING")
 
     def log_epochs(self, run: Run, curve: Sequence[EpochMetrics]) -> None:
         """Log the figures that the run lacks; step = epoch, time = the run's start and the seconds trained since."""
@@ -175,7 +189,7 @@ class MlflowStore:
         for epoch in curve:
             at += epoch.seconds * 1000
             for name, value in metrics_of(epoch).items():
-                if epoch.epoch not in run.logged.get(name, ()):
+                if epoch.epoch > run.epochs and epoch.epoch not in run.logged.get(name, ()):
                     missing.append(Metric(name, value, int(at), epoch.epoch))
         self._log_metrics(run, missing)
 
@@ -190,18 +204,22 @@ class MlflowStore:
     ) -> None:
         """Log the figures at the overfitting point, files and tags, then end the run; what is there stays untouched."""
         run_id = _id(run)
-        stored = self.client.get_run(run_id)
         content = digest({**tags, **files, "at": repr(at_overfit), "figure": str(figure is not None)})
-        if stored.data.tags.get("sweeper.delivered") != content:
-            if at_overfit is not None:
-                self._log_at_overfit(run, at_overfit)
+        if run.delivered == content:
+            return
+        stored = None if run.is_new else self.client.get_run(run_id)
+        known = stored.data.tags if stored else {}
+        if known.get(DELIVERED) != content:
             for name, text in {**files, **({"curve.html": figure()} if figure is not None else {})}.items():
                 self.client.log_text(run_id, text, name)
-            if "sweeper.reason" in stored.data.tags and "sweeper.reason" not in tags:  # had failed, was tried again
+            if "sweeper.reason" in known and "sweeper.reason" not in tags:  # had failed, was tried again
                 self.client.delete_tag(run_id, "sweeper.reason")
-            self._tag(run_id, {**tags, "sweeper.delivered": content})
-        if stored.info.status != status:
+            if at_overfit is not None:
+                self._log_metrics(run, self._at_overfit(run, at_overfit))
+            self._tag(run_id, {**tags, DELIVERED: content, EPOCHS: str(len(run.curve))})
+        if stored is None or stored.info.status != status:
             self.client.set_terminated(run_id, status)
+        run.delivered = content
 
     def register(self, key: str, folder: Path, name: str) -> str:
         """Put an exported model folder into the model registry, loadable with `mlflow.transformers.load_model`.
@@ -224,47 +242,34 @@ class MlflowStore:
             versions = [self.client.create_model_version(name, f"runs:/{run_id}/model", run_id, {"sweeper.key": key})]
         return str(versions[0].version)
 
-    def _log_at_overfit(self, run: Run, at: EpochMetrics) -> None:
+    def _at_overfit(self, run: Run, at: EpochMetrics) -> list[Any]:
         from mlflow.entities import Metric
 
         values = {f"at_overfit.{name}": value for name, value in metrics_of(at).items()}
         missing = [name for name in values if at.epoch not in run.logged.get(name, ())]
-        self._log_metrics(run, [Metric(name, values[name], run.start, at.epoch) for name in missing])
+        return [Metric(name, values[name], run.start, at.epoch) for name in missing]
 
     def _log_metrics(self, run: Run, metrics: Sequence[Any]) -> None:
-        for first in range(0, len(metrics), METRICS_A_CALL):
-            batch = metrics[first : first + METRICS_A_CALL]
+        for batch in _batches(metrics, METRICS_A_CALL):
             self.client.log_batch(_id(run), metrics=batch)
             for metric in batch:
                 run.logged.setdefault(metric.key, set()).add(metric.step)
 
-    def _find(self, identity: Mapping[str, str]) -> Any:
-        """The oldest run of that identity. Looked up by a hash, so that no name can break the query."""
-        query = f"tags.`sweeper.id` = '{identity['sweeper.id']}'"
-        found = list(self.client.search_runs([self.experiment_id], filter_string=query))
-        return min(found, key=lambda stored: (stored.info.start_time, stored.info.run_id), default=None)
-
-    def _create(self, identity: Mapping[str, str], name: str) -> Any:
-        """A new run; where another machine made the same one meanwhile, all settle on the oldest."""
-        made = self.client.create_run(self.experiment_id, tags=dict(identity), run_name=name)
-        first = self._find(identity)
-        if first.info.run_id != made.info.run_id:
-            self.client.delete_run(made.info.run_id)
-        return first
-
     def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
-        given = [Param(key, value) for key, value in params.items()]
-        for first in range(0, len(given), PARAMS_A_CALL):
-            self.client.log_batch(run_id, params=given[first : first + PARAMS_A_CALL])
+        for batch in _batches([Param(key, value) for key, value in params.items()], PARAMS_A_CALL):
+            self.client.log_batch(run_id, params=batch)
 
     def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        given = [RunTag(safe_key(key), shortened(str(value), TAG_LENGTH)) for key, value in tags.items()]
-        for first in range(0, len(given), PARAMS_A_CALL):
-            self.client.log_batch(run_id, tags=given[first : first + PARAMS_A_CALL])
+        for batch in _batches([RunTag(key, value) for key, value in short_tags(tags).items()], PARAMS_A_CALL):
+            self.client.log_batch(run_id, tags=batch)
+
+
+def _batches(given: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [given[first : first + size] for first in range(0, len(given), size)]
 
 
 def _quiet_client(uri: str) -> Any:
@@ -287,11 +292,6 @@ def _save_for_registry(folder: Path, place: Path) -> None:
 
     classifier = pipeline("text-classification", str(folder.resolve()), device="cpu")  # relative: taken for a hub id
     mlflow.transformers.save_model(classifier, str(place), pip_requirements=["torch", "transformers"])
-
-
-def _is_hopeless(error: Exception) -> bool:
-    """Whether the server understood and refused; everything else may work later."""
-    return getattr(error, "error_code", None) in HOPELESS or isinstance(error, LookupError)
 
 
 def _id(run: Run) -> str:

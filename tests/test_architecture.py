@@ -13,7 +13,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
-FLOOR_3 = FLOOR_2 | {"curves", "export", "inputs", "outbox", "prediction", "restore", "scores", "tracked", "tracking"}
+FLOOR_3 = FLOOR_2 | {
+    "curves", "export", "inputs", "outbox", "prediction", "restore", "run_list", "scores", "tracked", "tracking",
+}  # fmt: skip
 FLOOR_4 = FLOOR_3 | {"config", "launcher", "study"}
 
 # What a room may import of ours besides itself. Everything may know the package's `errors` and `assets`.
@@ -28,8 +30,9 @@ KNOWS = {
     "training": FLOOR_1,
     "outbox": GROUND,
     "curves": FLOOR_2,
-    "tracked": FLOOR_2,
-    "tracking": FLOOR_2 | {"curves", "outbox", "tracked"},
+    "run_list": GROUND,
+    "tracked": FLOOR_2 | {"run_list"},
+    "tracking": FLOOR_2 | {"curves", "outbox", "run_list", "tracked"},
     "inputs": FLOOR_1,
     "scores": GROUND,
     "restore": FLOOR_2,

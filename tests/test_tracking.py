@@ -16,6 +16,7 @@ import pytest
 import sweeper
 from sweeper.errors import UserError
 from sweeper.outbox import Outbox
+from sweeper.run_list import RunList, one_at_a_time
 from sweeper.tracked import flat, metrics_of
 from sweeper.tracking import MlflowStore, MlflowTracker, NoTracker, default_uri
 from sweeper.training.metrics import EpochMetrics
@@ -195,7 +196,9 @@ def test_trackers_started_together_share_their_runs(runs, client, experiment):
 def test_a_run_that_another_machine_made_meanwhile_is_shared(runs, client, experiment, monkeypatch):
     store = MlflowStore(experiment, runs, default_uri(runs))
     theirs = client.create_run(store.experiment_id, start_time=1, tags={"sweeper.id": "x", "theirs": "yes"})
-    assert store._create({"sweeper.id": "x"}, "ours").info.run_id == theirs.info.run_id
+    with one_at_a_time(runs / "mlflow.lock") as turn:
+        found, is_new = RunList(client, store.experiment_id, is_shared=True).create({"sweeper.id": "x"}, "o", {}, turn)
+    assert (found.id, is_new) == (theirs.info.run_id, False)
     assert len(stored_runs(client, experiment)) == 1
 
 

@@ -96,12 +96,12 @@ def mcnemar(winner_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> 
     Args:
         winner_right, other_right: (n,) whether each sentence's class was predicted.
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
     only_winner = int(np.sum(winner_right & ~other_right))
     only_other = int(np.sum(~winner_right & other_right))
     tosses = only_winner + only_other
-    p = float(binomtest(only_winner, tosses, 0.5).pvalue) if tosses else 1.0
+    p = min(1.0, 2 * float(bdtr(min(only_winner, only_other), tosses, 0.5)))  # both tails of a fair coin are alike
     return PairedTest(only_winner, only_other, p)
 
 

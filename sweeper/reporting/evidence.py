@@ -26,6 +26,7 @@ from sweeper.study.table import all_varied
 
 TRIALS, STUDIES, CACHE = "trials", "studies", "cache"
 PUBLISHED = "published.yaml"
+MOST_SHOWN = 200  # trials that a page lists and draws one by one: a browser draws no ten thousand pictures
 # keys of `data` that say where and in which wrapping the rows lie, and how many of them are taken
 PLACES = (
     "source", "path", "train", "validation", "test", "header", "encoding", "delimiter", "quoting", "config",
@@ -66,6 +67,11 @@ class Evidence:
     def winner(self) -> TrialRecord | None:
         """The best complete trial."""
         return self.records[0] if self.records[0].score > -np.inf else None
+
+    @property
+    def shown(self) -> tuple[TrialRecord, ...]:
+        """The best trials, as many as are listed and drawn one by one."""
+        return self.records[:MOST_SHOWN]
 
     @property
     def regression(self) -> bool:

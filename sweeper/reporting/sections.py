@@ -10,7 +10,7 @@ from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.comparison import wilson
 from sweeper.reporting.curve_figures import also_text, title
 from sweeper.reporting.drawing import Figure
-from sweeper.reporting.evidence import Evidence
+from sweeper.reporting.evidence import MOST_SHOWN, Evidence
 from sweeper.reporting.published import beside
 from sweeper.scores import largest_confusions
 from sweeper.study.record import TrialRecord
@@ -44,7 +44,7 @@ def answer(evidence: Evidence, baseline: Baseline | None) -> Values:
 
 
 def trials(evidence: Evidence) -> Values:
-    """The table of all trials."""
+    """The table of the trials."""
     rows: list[Values] = [
         {
             "record": record,
@@ -55,7 +55,7 @@ def trials(evidence: Evidence) -> Values:
             "found": evidence.comparisons[record.key],
             "judged": setting_figures.judged(record, evidence.regression),
         }
-        for record in evidence.records
+        for record in evidence.shown
     ]
     return {"trials": rows, "also": _others(evidence), "tested": any(row["found"].test for row in rows)}
 
@@ -65,6 +65,11 @@ def _others(evidence: Evidence) -> bool:
     return any(also_text(record) for record in evidence.records)
 
 
+def _which(evidence: Evidence) -> str:
+    """Whose pictures are drawn."""
+    return "every trial" if evidence.shown == evidence.records else f"the best {len(evidence.shown)} trials"
+
+
 def _heat_maps(evidence: Evidence) -> list[Figure]:
     """One of all trials where they fill a grid; else one of each grid study, which crossing studies cannot thin out."""
     whole = setting_figures.heat_map(evidence.records, regression=evidence.regression)
@@ -72,7 +77,8 @@ def _heat_maps(evidence: Evidence) -> list[Figure]:
         return [whole]
     maps = []
     for study, keys in evidence.studies.items():
-        inside = [record for record in evidence.records if record.key in keys]
+        own = set(keys)
+        inside = [record for record in evidence.records if record.key in own]
         if study.startswith("grid@") and inside:
             maps.append(
                 setting_figures.heat_map(inside, regression=evidence.regression, winner=evidence.records[0], filled=0.0)
@@ -107,9 +113,9 @@ def pictures(evidence: Evidence, add: Add) -> Values:
     ]
     _, _, cut = curve_figures.loss_range(records, ["val_loss"])
     overlay = add(
-        curve_figures.validation_losses(records),
-        "Validation loss of every trial, the thick line is the winner's, dots are overfitting points. Click a name to "
-        "switch it off, double-click to see it alone. A rise after a fall is overfitting."
+        curve_figures.validation_losses(evidence.shown),
+        f"Validation loss of {_which(evidence)}, the thick line is the winner's, dots are overfitting points. Click a "
+        "name to switch it off, double-click to see it alone. A rise after a fall is overfitting."
         + (" Losses above the picture are cut off; double-click it to see them." if cut else ""),
     )
     return {
@@ -122,7 +128,7 @@ def pictures(evidence: Evidence, add: Add) -> Values:
 
 def _small(evidence: Evidence, add: Add, losses: tuple[float, float]) -> list[Any]:
     """One picture for each trial that has a curve, all on the same axes; the page draws those that are looked at."""
-    shown = [record for record in evidence.records if record.curve]
+    shown = [record for record in evidence.shown if record.curve]
     accuracy = curve_figures.accuracy_top(shown)
     epochs = max((len(record.curve) for record in shown), default=1)
     return [
@@ -232,16 +238,18 @@ def _pruned(evidence: Evidence) -> Values:
 def cost(evidence: Evidence, add: Add) -> Values:
     """Seconds, speed, and what early stopping would have saved."""
     costs = [(record, setting_figures.cost(record)) for record in evidence.records if record.curve]
+    shown = costs[:MOST_SHOWN]
     total = sum(one.seconds for _, one in costs)
     return {
-        "costs": costs,
+        "costs": shown,
+        "cost_trials": len(costs),
         "total_seconds": total,
         "pruned": _pruned(evidence),
         "other_winner": setting_figures.winner_if_stopped(evidence.records),
         "saved_seconds": sum(one.saved for _, one in costs),
         "cost_plot": add(
-            setting_figures.cost_figure([record for record, _ in costs]) if total else None,
-            "Seconds of each trial. The hatched part came after the epoch at which early stopping at the overfitting "
+            setting_figures.cost_figure([record for record, _ in shown]) if total else None,
+            f"Seconds of {_which(evidence)}. The hatched part came after the epoch at which early stopping at the overfitting "
             "point would have ended it.",
         ),
     }

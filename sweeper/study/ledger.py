@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
@@ -25,6 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.errors import UserError
+from sweeper.study.entries import KEY, STATE, Entries, Fate
 from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.patience import patiently
 from sweeper.study.pruning import judge
@@ -33,12 +34,9 @@ from sweeper.study.space import Point, Value
 from sweeper.training.metrics import EpochMetrics
 
 JOURNAL = "optuna.journal"
-KEY, VARIED, STOPPED_AT = "key", "varied", "stopped_at"
-STATE = "state"  # written with every record that is told, so a trial that failed without it was let go
+VARIED, STOPPED_AT = "varied", "stopped_at"
 STORAGE_LOCK = "storage.lock"
 SCHEDULES = ("constant", "linear")  # Optuna wants the same choices in every trial
-
-Fate = Literal["open", "told", "let go"]
 
 OPTUNA_STATES = {
     "complete": TrialState.COMPLETE,
@@ -137,6 +135,7 @@ class Ledger:
         self.say, self._lock, self._pruner = say, lock, pruner or NopPruner()
         self._lost: set[str] = set()  # points that Optuna has ended, but whose record is gone
         self._study = self._open(storage, name)
+        self._entries = Entries(self._study)
 
     @patiently
     def _open(self, storage: Any, name: str) -> optuna.Study:
@@ -152,9 +151,8 @@ class Ledger:
                 folder is the truth: a point that Optuna has ended but whose record is gone is begun anew.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
-            trials = self._trials()
             for point in points:
-                trial = trials.get(point.key)
+                trial = self._entries.last(point.key)
                 if trial is None or is_open(point):
                     if trial is None:
                         self._begin(point)
@@ -173,10 +171,10 @@ class Ledger:
         trial that was pruned is trained again because its record was lost.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
-            self._report(point, epoch)
-            trial = self._trials().get(point.key)
-            if trial is None:
+            if (trial := self._entries.last(point.key)) is None:
                 return False
+            self._report(trial, (epoch,))
+            trial = self._study._storage.get_trial(trial._trial_id)
             stopped_at = trial.user_attrs.get(STOPPED_AT, math.inf)
             if trial.state.is_finished():
                 return bool(trial.state == TrialState.PRUNED and epoch.epoch >= stopped_at)
@@ -186,8 +184,7 @@ class Ledger:
 
     def _judge(self, trial: FrozenTrial, epoch: int, stopped_at: float) -> float:
         """Ask the pruner, and write down what it says: the verdict before its notes, or a kill would lose it."""
-        trials = self._study.get_trials(deepcopy=False)
-        stop, noted = judge(self._pruner, self._study.study_name, trials, trial.number)
+        stop, noted = judge(self._pruner, self._study, trial)
         if stop and stopped_at == math.inf:
             Trial(self._study, trial._trial_id).set_user_attr(STOPPED_AT, epoch)
             stopped_at = epoch
@@ -195,13 +192,12 @@ class Ledger:
             self._study._storage.set_trial_system_attr(trial._trial_id, name, value)
         return stopped_at
 
-    def _report(self, point: Point, epoch: EpochMetrics) -> None:
-        trial = self._trials().get(point.key)
-        value = merit(epoch)
-        if trial is None or trial.state.is_finished() or epoch.epoch in trial.intermediate_values:
-            return
-        if math.isfinite(value):
-            Trial(self._study, trial._trial_id).report(value, epoch.epoch)
+    def _report(self, trial: FrozenTrial, epochs: Sequence[EpochMetrics]) -> None:
+        """Tell the figures that a trial lacks; Optuna takes no more of one that has ended."""
+        missing = [] if trial.state.is_finished() else [e for e in epochs if e.epoch not in trial.intermediate_values]
+        for epoch in missing:
+            if math.isfinite(value := merit(epoch)):
+                Trial(self._study, trial._trial_id).report(value, epoch.epoch)
 
     @patiently
     def tell(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
@@ -214,7 +210,7 @@ class Ledger:
             note: why the point was not trained here, where it was taken over from another study.
         """
         with locked(self._lock, wait=LOCK_SECONDS):
-            trial = self._trials().get(point.key)
+            trial = self._entries.last(point.key)
             state = OPTUNA_STATES[record.state]
             score = record.score if state == TrialState.COMPLETE else None
             if trial is not None and trial.state.is_finished():
@@ -223,45 +219,40 @@ class Ledger:
                 if not (given_up or point.key in self._lost) or (trial.state, value) == (state, score):
                     return
                 trial = None
-            number = trial.number if trial is not None else self._begin(point)
-            live = Trial(self._study, self._trials()[point.key]._trial_id)
+            trial = trial or self._begin(point)
+            live = Trial(self._study, trial._trial_id)
             self._suggest(live, point.varied)
             for name, value in _attributes(record, note).items():
                 live.set_user_attr(name, value)
-            for epoch in record.curve:
-                self._report(point, epoch)
-            self._study.tell(number, values=score, state=state, skip_if_finished=True)
+            self._report(trial, record.curve)
+            self._study.tell(trial.number, values=score, state=state, skip_if_finished=True)
 
     @patiently
     def fates(self) -> dict[str, Fate]:
         """What became of every point that was ever put in, by its key."""
         with locked(self._lock, wait=LOCK_SECONDS):
-            return {t.user_attrs[KEY]: _fate(t) for t in self._study.get_trials(deepcopy=False) if KEY in t.user_attrs}
+            return self._entries.fates()
 
     @patiently
     def let_go(self, point: Point) -> None:
         """End an open point that nobody asks for any more; if somebody does again, it is begun as a new trial."""
         with locked(self._lock, wait=LOCK_SECONDS):
-            trials = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(KEY) == point.key]
-            if trials and _fate(trials[-1]) == "open":
-                number = self._begin(point) if trials[-1].state == TrialState.WAITING else trials[-1].number
-                self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            if (trial := self._entries.newest(point.key)) is None or trial.state.is_finished():
+                return
+            number = self._begin(point).number if trial.state == TrialState.WAITING else trial.number
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
-    def _trials(self) -> dict[str, FrozenTrial]:
-        """The trials begun or told, by the key of their point; not those that were let go."""
-        trials = [t for t in self._study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
-        return {t.user_attrs[KEY]: t for t in trials if KEY in t.user_attrs and _fate(t) != "let go"}
-
-    def _begin(self, point: Point) -> int:
+    def _begin(self, point: Point) -> FrozenTrial:
         """Enter the point as RUNNING; under the lock, so that the trial asked for is the one put in."""
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if point.key not in {trial.user_attrs.get(KEY) for trial in waiting}:
+        if not self._entries.waits(point.key):
             self._study.enqueue_trial(dict(point.varied), user_attrs={KEY: point.key, VARIED: dict(point.varied)})
         while True:  # a killed process may have left others waiting: they become RUNNING, to be claimed
             trial = self._study.ask()
             self._suggest(trial, trial.user_attrs.get(VARIED, point.varied))
-            if trial.user_attrs.get(KEY) == point.key:
-                return int(trial.number)
+            begun = self._study._storage.get_trial(trial._trial_id)
+            self._entries.add(begun)
+            if begun.user_attrs.get(KEY) == point.key:
+                return begun
 
     def _suggest(self, trial: Trial, varied: Mapping[str, Value]) -> None:
         """Make the point's values the trial's parameters; those it has stay. A kill may have left it without."""
@@ -274,12 +265,6 @@ class Ledger:
                 trial.suggest_int(name, 0 if name == "seed" else 1, max(4096, value))
             else:
                 trial.suggest_float(name, 0.0, max(1.0, value))
-
-
-def _fate(trial: FrozenTrial) -> Fate:
-    if not trial.state.is_finished():
-        return "open"
-    return "let go" if trial.state == TrialState.FAIL and STATE not in trial.user_attrs else "told"
 
 
 def _attributes(record: TrialRecord, note: str | None) -> dict[str, Any]:

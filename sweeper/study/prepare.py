@@ -106,7 +106,7 @@ class PreparedStudy:
             key=point.key,
             varied=point.varied,
             config=point.config,
-            folder=str(self.trials / point.key),
+            folder=str(self.folder(point)),
             corpus=str(self.corpus.folder),
             threads=threads,
             device=self.device,
@@ -117,13 +117,21 @@ class PreparedStudy:
             stopped_by=self.stopped_by,
         )
 
+    def folder(self, point: Point) -> Path:
+        """The point's own folder."""
+        return self.trials / point.key
+
+    def answer(self, point: Point) -> TrialRecord | None:
+        """The point's record, if it has one that serves: a pruned trial's curve may be shorter than is asked for."""
+        try:
+            record = TrialRecord.read(self.folder(point))
+        except FileNotFoundError:
+            return None
+        return record if record.serves(self.stopped_by) else None
+
     def trial_name(self, point: Point) -> str:
         """`lr=2e-05 bs=64`."""
         return trial_name(point.varied)
-
-    def studies(self) -> list[list[str]]:
-        """The trial keys of every study of this experiment."""
-        return list(read_studies(self.runs, self.name).values())
 
 
 def trials_folder(runs: Path, name: str) -> Path:

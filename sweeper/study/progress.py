@@ -5,7 +5,6 @@ same calls, so whoever runs a study does not ask which it has.
 """
 
 import os
-import statistics
 import time
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from sweeper.study.record import TrialRecord, trial_name
 from sweeper.study.rows import Row, most_rows, rows_table
 from sweeper.study.space import Point
 from sweeper.study.table import overfitting_text
+from sweeper.study.tally import Tally
 from sweeper.study.wording import duration, figures
 from sweeper.training.metrics import EpochMetrics
 
@@ -69,7 +69,7 @@ class PlainProgress:
     def __init__(self, console: Console, later: int = 0) -> None:
         self.console = console
         self.later = later
-        self.rows: dict[str, Row] = {}
+        self.tally = Tally()
         self.points: Points = GridPoints(())
         self.workers = 1
         self.title = ""
@@ -81,20 +81,21 @@ class PlainProgress:
         self.say(f"{title}: {points.size}, {workers} at a time")
 
     def _begin(self, title: str, points: Points, workers: int) -> None:
-        self.rows = {}
+        self.tally = Tally()
         for point in points.known:
             self._row(point)
         self.points, self.workers, self.title, self.opened = points, workers, title, time.monotonic()
 
     def _row(self, point: Point) -> Row:
         """The point's row; a point that a search has just found gets one."""
-        row = Row(trial_name(point.varied), int(point.config["train"]["epochs"]))
-        return self.rows.setdefault(point.key, row)
+        if point.key not in self.tally.rows:
+            self.tally.add(point.key, Row(trial_name(point.varied), int(point.config["train"]["epochs"])))
+        return self.tally.rows[point.key]
 
     def started(self, point: Point, worker: int) -> None:
         """A worker has begun the point."""
-        row = self._row(point)
-        row.state, row.worker, row.curve, row.part = "running", worker, [], 0.0
+        self._row(point)
+        self.tally.start(point.key, worker)
 
     def step(self, point: Point, step: int, steps: int) -> None:
         """An epoch is under way."""
@@ -103,18 +104,18 @@ class PlainProgress:
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
         row = self._row(point)
-        row.add(epoch)
+        self.tally.epoch(point.key, epoch)
         self.say(f"{row.name}  epoch {epoch.epoch}/{row.epochs}  {figures(epoch)}  {epoch.seconds:.1f} s  {self.eta()}")
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
         row = self._row(point)
-        row.end(record)
+        self.tally.end(point.key, record)
         at = f"overfitting point: {overfitting_text(record)}"
-        done = sum(r.left == 0 for r in self.rows.values())
-        of = "" if self.points.most is None else f"/{max(self.points.most, len(self.rows))}"
+        most, known = self.points.most, len(self.tally.rows)
+        of = "" if most is None else f"/{max(most, known)}"
         why = f" ({note or record.reason})" if note or record.reason else ""
-        self.say(f"{row.name}  {record.state}{why}, {at}  [{done}{of} trials]")
+        self.say(f"{row.name}  {record.state}{why}, {at}  [{self.tally.done}{of} trials]")
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -133,15 +134,13 @@ class PlainProgress:
         Where studies follow: `about 3 min left, 5 min with the studies after it`. Trials that a
         search has not found yet are taken to train all their epochs; where only minutes limit them, nothing is said.
         """
-        rows, most = list(self.rows.values()), self.points.most
-        seconds = [epoch.seconds for row in rows for epoch in row.curve]
-        if not seconds or most is None:
+        median, most = self.tally.median, self.points.most
+        if median is None or most is None:
             return ""
-        left = [row.left for row in rows] + [float(rows[0].epochs)] * (most - len(rows))
-        if not any(left):
+        left, longest = self.tally.left(max(0, most - len(self.tally.rows)))
+        if not left:
             return ""
-        median = statistics.median(seconds)
-        total = max(sum(left) / self.workers, max(left)) * median
+        total = max(left / self.workers, longest) * median
         after = f", {duration(total + self.later / self.workers * median)} with the studies after it"
         return f"about {duration(total)} left{after if self.later else ''}"
 
@@ -150,6 +149,7 @@ class NotebookProgress(PlainProgress):
     """A table in a notebook's output, put in place of the one before; a terminal's redrawing would leave junk there."""
 
     REDRAW = 0.5  # seconds; every redrawing goes to the browser
+    MOST_ROWS = 100
 
     def open(self, title: str, points: Points, workers: int) -> None:
         """Begin a study of these points."""
@@ -157,7 +157,7 @@ class NotebookProgress(PlainProgress):
 
         self._begin(title, points, workers)
         self._drawn = time.monotonic()
-        self._shown = display(progress_table(self), display_id=True)
+        self._shown = display(progress_table(self, most=self.MOST_ROWS), display_id=True)
 
     def step(self, point: Point, step: int, steps: int) -> None:
         """An epoch is under way."""
@@ -167,17 +167,19 @@ class NotebookProgress(PlainProgress):
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        self._row(point).add(epoch)
+        self._row(point)
+        self.tally.epoch(point.key, epoch)
         self._redraw()
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
-        self._row(point).end(record)
+        self._row(point)
+        self.tally.end(point.key, record)
         self._redraw()
 
     def _redraw(self) -> None:
         self._drawn = time.monotonic()
-        self._shown.update(progress_table(self))
+        self._shown.update(progress_table(self, most=self.MOST_ROWS))
 
 
 class LiveProgress(PlainProgress):
@@ -194,16 +196,18 @@ class LiveProgress(PlainProgress):
         self._live.start()
 
     def _table(self) -> Table:
-        return progress_table(self, self.console)
+        height, width = self.console.height, self.console.width
+        return progress_table(self, most=most_rows(list(self.tally.rows.values()), width=width, height=height))
 
     def epoch(self, point: Point, epoch: EpochMetrics) -> None:
         """An epoch is done."""
-        self._row(point).add(epoch)
+        self._row(point)
+        self.tally.epoch(point.key, epoch)
 
     def ended(self, point: Point, record: TrialRecord, note: str | None = None) -> None:
         """The point has its record."""
         row = self._row(point)
-        row.end(record)
+        self.tally.end(point.key, record)
         if note or record.reason:
             self.say(f"{row.name}: {note or record.reason}")
 
@@ -214,14 +218,17 @@ class LiveProgress(PlainProgress):
             self._live = None
 
 
-def progress_table(progress: PlainProgress, console: Console | None = None) -> Table:
-    """The trials as they are now: all of them, or those that the console's height has room for."""
+def progress_table(progress: PlainProgress, *, most: int | None = None) -> Table:
+    """The trials as they are now.
+
+    Args:
+        most: rows; None shows all.
+    """
     elapsed = duration(time.monotonic() - progress.opened)
-    rows = list(progress.rows.values())  # of its own: a search may add one while this is drawn
-    waits = any(row.left for row in rows) and not any(row.curve for row in rows)
+    rows = list(progress.tally.rows.values())  # of its own: a search may add one while this is drawn
+    waits = progress.tally.median is None and bool(rows) and any(progress.tally.left(0))
     left = progress.eta() or ("time left: after the first epoch" if waits else "")
     title = " · ".join(part for part in (progress.title, f"{elapsed} so far", left) if part)
-    most = None if console is None else most_rows(rows, width=console.width, height=console.height)
     return rows_table(rows, title, most)
 
 

@@ -4,7 +4,7 @@
 trials, so a worker that trains under one of them waits after every epoch for its parent's answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -28,30 +28,34 @@ def make_pruner(prune: Mapping[str, Any], epochs: int) -> BasePruner:
     return NopPruner()
 
 
-def judge(
-    pruner: BasePruner, study_name: str, trials: Sequence[FrozenTrial], number: int
-) -> tuple[bool, dict[str, Any]]:
-    """A pruner's verdict on a trial after the last epoch it has reported, found on a copy of the study.
+def judge(pruner: BasePruner, study: optuna.Study, trial: FrozenTrial) -> tuple[bool, dict[str, Any]]:
+    """A pruner's verdict on a trial after the last epoch it has reported; nothing in the study changes.
 
     The halving pruners note which rung a trial has reached before they answer, and a trial that has reached a rung
     is not judged there again: a kill between their note and our own would lose the verdict, and a trial that had
-    to stop would go on. On a copy nothing is noted until whoever asked writes it down, the verdict first.
-
-    Args:
-        study_name: of the study; Hyperband draws a trial's bracket from it and the trial's number.
-        trials: all of the study, by number.
-        number: of the trial to judge.
+    to stop would go on. So notes are caught until whoever asked writes them down, the verdict first.
 
     Returns:
         Whether the trial stops, and what the pruner noted about it, to be kept with the study's trial.
     """
     if isinstance(pruner, NopPruner):
         return False, {}
-    copy = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
-    copy.add_trials(trials)
-    stop = pruner.prune(copy, copy.get_trials(deepcopy=False)[number])
-    after = copy.get_trials(deepcopy=False)[number].system_attrs
-    return stop, {name: value for name, value in after.items() if name not in trials[number].system_attrs}
+    storage: Any = _CaughtNotes(study._storage)
+    return pruner.prune(optuna.Study(study.study_name, storage, pruner=pruner), trial), storage.notes
+
+
+class _CaughtNotes:
+    """A storage as it is, but for what is noted about a trial, which does not reach it."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self.notes: dict[str, Any] = {}
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.notes[key] = value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
 
 
 def stopped_by(prune: Mapping[str, Any], study_id: str) -> str | None:

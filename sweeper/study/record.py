@@ -7,8 +7,7 @@ written when the trial has ended, in one of the named states, and never changes 
 import json
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,6 +16,7 @@ from sweeper.training.checkpoint import write_atomically
 from sweeper.training.metrics import EpochMetrics
 
 State = Literal["complete", "pruned", "diverged", "failed"]
+Standing = tuple[float, float, float]
 
 CURVE = "curve.jsonl"
 RECORD = "record.json"
@@ -96,6 +96,10 @@ class TrialRecord:
             return True
         return stopped_by is not None and (self.overfit_reached or stopped_by != SCORE_IS_FINAL)
 
+    def sharing(self, config: Mapping[str, Any]) -> Self:
+        """The same, on a configuration that there is already where that is equal: thousands may be kept in memory."""
+        return replace(self, config=config) if self.config == config else self
+
     @property
     def seconds(self) -> float:
         """Seconds of training and evaluation, all epochs."""
@@ -137,33 +141,14 @@ def trial_name(varied: Mapping[str, Value]) -> str:
     return " ".join(f"{SHORT.get(key, key)}={varied[key]}" for key in order)
 
 
+def standing(record: TrialRecord) -> Standing:
+    """What trials are ranked by, the lower the better: score, then validation loss, then epochs, all finite or none."""
+    at = record.at_overfit
+    if at is None or record.score == -math.inf:
+        return (math.inf, math.inf, math.inf)
+    return (-record.score, at.val_loss, at.epoch)
+
+
 def rank(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Best first: score, then lower validation loss, then fewer epochs; trials without a score last."""
-
-    def order(record: TrialRecord) -> tuple[float, float, float]:
-        at = record.at_overfit
-        if at is None or record.score == -math.inf:
-            return (math.inf, math.inf, math.inf)
-        return (-record.score, at.val_loss, at.epoch)
-
-    return sorted(records, key=order)
-
-
-def drop_losers(trials: Path, studies: list[list[str]]) -> None:
-    """Remove the weights of every ended trial that is the best of none of the studies it belongs to.
-
-    Args:
-        trials: folder of the trials' folders.
-        studies: for each study, the keys of its trials.
-    """
-    records = {}
-    for key in {key for keys in studies for key in keys}:
-        with suppress(FileNotFoundError):  # not ended, or taken up again at this moment
-            records[key] = TrialRecord.read(trials / key)
-    best = {
-        rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
-    }
-    for key in set(records) - best:
-        if records[key].config["train"].get("keep_weights") == "all":
-            continue  # asked for by an earlier sweep; a later one does not take them away
-        (trials / key / WEIGHTS).unlink(missing_ok=True)
+    return sorted(records, key=standing)

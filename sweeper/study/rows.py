@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +15,7 @@ from sweeper.training.metrics import EpochMetrics
 
 ABOVE = 8  # lines of a terminal that the table needs beside its rows: title, heading, rules, caption
 BESIDE = 62  # columns that it needs beside a trial's name
+AS_LONG = 20  # names of which the number of lines is counted
 SHORTEST_NAME = 18  # what is left for it on a terminal of 80 columns; a search's longer names take several lines
 
 
@@ -44,9 +46,10 @@ class Row:
 
 
 def most_rows(rows: Sequence[Row], *, width: int, height: int) -> int:
-    """How many rows of a table fit a terminal of this size."""
+    """How many rows of a table fit a terminal of this size, whichever of them are shown."""
     room = max(SHORTEST_NAME, width - BESIDE)
-    lines = max((len(wrap(row.name, room)) for row in rows), default=1)
+    longest = sorted({row.name for row in rows}, key=len)[-AS_LONG:]  # one of them takes most lines
+    lines = max((len(wrap(name, room)) for name in longest), default=1)
     return max(1, (height - ABOVE) // lines)
 
 
@@ -60,15 +63,16 @@ def rows_table(rows: Sequence[Row], title: str, most: int | None = None) -> Tabl
     for row in shown:
         table.add_row(*_cells(row))
     if len(shown) < len(rows):
-        hidden = Counter(row.state for row in rows if row not in shown)
-        table.caption = f"and {', '.join(f'{number_of} {state}' for state, number_of in hidden.items())}"
+        hidden = Counter(row.state for row in rows)
+        hidden.subtract(row.state for row in shown)
+        table.caption = f"and {', '.join(f'{number_of} {state}' for state, number_of in hidden.items() if number_of)}"
     return table
 
 
 def _fitting(rows: Sequence[Row], most: int) -> list[Row]:
     """At most so many rows in their order: those that are running, then the next to run, then those that have ended."""
     weight = {"running": 0, "waiting": 1}
-    chosen = sorted(range(len(rows)), key=lambda place: (weight.get(rows[place].state, 2), place))[:most]
+    chosen = nsmallest(most, range(len(rows)), key=lambda place: (weight.get(rows[place].state, 2), place))
     return [rows[place] for place in sorted(chosen)]
 
 

@@ -8,19 +8,20 @@ one more, which a search has as long as its budget lasts.
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.study.agenda import Agenda
 from sweeper.study.files import read_curve
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
+from sweeper.study.losers import Losers
 from sweeper.study.pool import Event, Plan, Pool
-from sweeper.study.prepare import PreparedStudy
+from sweeper.study.prepare import PreparedStudy, studies_folder
 from sweeper.study.progress import Progress
-from sweeper.study.record import TrialRecord, drop_losers, rank, trial_name
+from sweeper.study.record import TrialRecord, rank, trial_name
 from sweeper.study.retries import Retries
 from sweeper.study.space import Point
 from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
@@ -29,6 +30,7 @@ from sweeper.study.wording import count
 from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
 
+TRAINED = "taken over: already trained"
 POLL_SECONDS = 0.5  # how often another sweep's trials, and dead workers, are looked for
 
 
@@ -81,8 +83,9 @@ class StudyRunner:
         self.ledger, self.pool, self.plan = ledger, pool, plan
         self.tracks, self.progress = Tracks(prepared, tracker), progress
         self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
-        self.records: dict[str, TrialRecord] = {}
-        self.taken_over: set[str] = set()
+        self.records, self.taken_over = dict[str, TrialRecord](), set[str]()
+        self._losers = Losers(prepared.trials, studies_folder(prepared.runs, prepared.name))
+        self._agenda = Agenda(self.points)
         self._is_judged = prepared.config["prune"]["name"] in JUDGED
         self._at_work: dict[int, _Assignment] = {}
         self._idle, self._looked = set[int](), 0.0
@@ -95,7 +98,7 @@ class StudyRunner:
         """
         self.progress.open(self.prepared.title, self.points, self.plan.workers)
         try:
-            self._take_over_finished(note_reuse=True)
+            self._take_over_finished(self._agenda.take_in(), TRAINED)
             if self._has_more():
                 self.pool.start(self.plan)
                 self._idle = {worker for worker in range(self.plan.workers) if self.pool.is_ready(worker)}
@@ -114,47 +117,34 @@ class StudyRunner:
 
     def _has_more(self) -> bool:
         """Whether a point has no record yet, or one more is found."""
-        while len(self.records) == len(self.points.known):
-            if not self._extend():
-                return False
-        return True
+        while not self._agenda and self._extend():
+            pass
+        return bool(self._agenda)
 
     def _extend(self) -> bool:
         """One more point, if there is one; it may be trained already, by another study."""
-        self._take_over_finished()
-        found = self.points.extend(self.records)
-        if found:
-            self._take_over_finished(note_reuse=True)
+        self._take_over_finished(self._agenda.but(self._mine()))
+        if found := self.points.extend(self.records):
+            self._take_over_finished(self._agenda.take_in(), TRAINED)
         return found
 
-    def _folder(self, point: Point) -> Path:
-        return self.prepared.trials / point.key
+    def _take_over_finished(self, points: Iterable[Point], note: str = "taken over from another sweep") -> None:
+        """Collect those of these points, none of which is trained here, that have a record."""
+        for point in points:
+            if (record := self.prepared.answer(point)) is not None:
+                tidy_up(self.prepared.folder(point), record)
+                self.taken_over.add(point.key)
+                self._finish(point, record, self.tracks.begin(point), note)
 
-    def _answer(self, point: Point) -> TrialRecord | None:
-        """The point's record, if it has one that serves: a pruned trial's curve may be shorter than is asked for."""
-        try:
-            record = TrialRecord.read(self._folder(point))
-        except FileNotFoundError:
-            return None
-        return record if record.serves(self.prepared.stopped_by) else None
-
-    def _take_over_finished(self, note_reuse: bool = False) -> None:
-        """Collect points that have a record: from an earlier start, another study, or a sweep beside this one."""
-        mine = {assignment.point.key for assignment in self._at_work.values()}
-        for point in self.points.known:
-            if point.key in self.records or point.key in mine or (record := self._answer(point)) is None:
-                continue
-            tidy_up(self._folder(point), record)
-            note = "taken over: already trained" if note_reuse else "taken over from another sweep"
-            self.taken_over.add(point.key)
-            self._finish(point, record, self.tracks.begin(point), note)
+    def _mine(self) -> set[str]:
+        return {assignment.point.key for assignment in self._at_work.values()}
 
     def _assign(self) -> None:
         """Give every idle worker the next point that is free."""
         while self._idle and (point := self._claim()) is not None:
             worker = self._idle.pop()
             self._at_work[worker] = _Assignment(point, self.tracks.begin(point))
-            if begun := len(read_curve(self._folder(point))):
+            if begun := len(read_curve(self.prepared.folder(point))):
                 self.progress.note(f"{trial_name(point.varied)}: goes on, {count(begun, 'epoch')} of it on disk")
             self.pool.send(worker, self._task(point))
             self.progress.started(point, worker)
@@ -162,14 +152,22 @@ class StudyRunner:
     def _claim(self) -> Point | None:
         """A known point that is free, or one that is found because all are taken."""
         while True:
-            mine = {assignment.point.key for assignment in self._at_work.values()}
-            open_points = [p for p in self.points.known if p.key not in self.records and p.key not in mine]
+            open_points = self._agenda.but(self._mine())
             point = self.ledger.claim(open_points, self._is_open) if open_points else None
-            if point is not None or not self._extend():
+            if point is None:
+                if not self._extend():
+                    return None
+            elif self.prepared.answer(point) is None:
                 return point
+            else:
+                self._take_over_finished([point])
 
     def _is_open(self, point: Point) -> bool:
-        return is_free(self._folder(point) / LOCK) and self._answer(point) is None
+        """Whether nobody has it. What another sweep has is looked at again and again until it has its record."""
+        if is_free(self.prepared.folder(point) / LOCK) and self.prepared.answer(point) is None:
+            return True
+        self._agenda.leave(point)
+        return False
 
     def _task(self, point: Point) -> TrialTask:
         accumulate = self.retries.micro_batches(point)
@@ -181,7 +179,7 @@ class StudyRunner:
             self._on(self.pool.events.get(timeout=POLL_SECONDS))
         if time.monotonic() - self._looked > POLL_SECONDS:
             self._looked = time.monotonic()
-            self._take_over_finished()
+            self._take_over_finished(self._agenda.elsewhere(self._mine()))
 
     def _on(self, event: Event) -> None:
         if event.kind == "exit":
@@ -221,7 +219,7 @@ class StudyRunner:
 
     def _on_ended(self, assignment: _Assignment, event: Event) -> None:
         self._release(event.worker)
-        record = TrialRecord.read(self._folder(assignment.point))
+        record = TrialRecord.read(self.prepared.folder(assignment.point))
         self._finish(assignment.point, record, assignment.run)
 
     def _on_busy(self, assignment: _Assignment, event: Event) -> None:
@@ -265,8 +263,8 @@ class StudyRunner:
 
     def _failed(self, assignment: _Assignment, reason: str) -> None:
         point = assignment.point
-        if (done := self._answer(point)) is not None:  # it died with everything done but said
-            tidy_up(self._folder(point), done)
+        if (done := self.prepared.answer(point)) is not None:  # it died with everything done but said
+            tidy_up(self.prepared.folder(point), done)
             return self._finish(point, done, assignment.run)
         name, failures = self.prepared.trial_name(point), self.retries.failed(point)
         if failures <= self.retries.most:
@@ -292,9 +290,10 @@ class StudyRunner:
 
     def _finish(self, point: Point, record: TrialRecord, run: Run, note: str | None = None) -> None:
         """A point has its record: tell everybody, and drop the weights that have lost."""
-        self.records[point.key] = record
+        self.records[point.key] = record = record.sharing(point.config)
+        self._agenda.end(point)
         self.ledger.tell(point, record, note)
         self.progress.ended(point, record, note)
         self.tracks.end(record, run, note)
         if not self.keep_all:
-            drop_losers(self.prepared.trials, self.prepared.studies())
+            self._losers.drop([record])

@@ -49,7 +49,9 @@ class SearchPoints:
         self._sampler, self._seed, self._startup = sampler, seed, startup
         self._point, self._file, self._head = point, file, head
         self._points: dict[str, Point] = {}
+        self._known: list[Point] = []  # the same in their order
         self._records: Mapping[str, TrialRecord] = {}
+        self._counted, self._spent = (0, 0), 0
         self._refused: int | None = None  # how many had ended when there was no room
         with changing(file, head) as content:
             self._take_in(content[TRIALS])
@@ -59,7 +61,7 @@ class SearchPoints:
     @property
     def known(self) -> Sequence[Point]:
         """Those found by now, by any start of any sweep."""
-        return tuple(self._points.values())
+        return self._known
 
     @property
     def most(self) -> int | None:
@@ -92,7 +94,7 @@ class SearchPoints:
                 self._refused = len(records)
                 return False
             content[TRIALS][point.key] = dict(point.varied)
-        self._points[point.key] = point
+        self._add(point)
         return True
 
     @property
@@ -101,15 +103,30 @@ class SearchPoints:
 
     def _take_in(self, listed: Mapping[str, Mapping[str, Value]]) -> bool:
         """Make points of what is listed; whether any was new."""
-        new = {key: self._point(varied) for key, varied in listed.items() if key not in self._points}
-        self._points |= new
+        new = [self._point(varied) for key, varied in listed.items() if key not in self._points]
+        for point in new:
+            self._add(point)
         return bool(new)
 
+    def _add(self, point: Point) -> None:
+        self._points[point.key] = point
+        self._known.append(point)
+
     def _room(self) -> int | None:
-        ended = (len(self._records[key].curve) if key in self._records else self._epochs for key in tuple(self._points))
         return self._budget.room(
-            trials=len(self._points), epochs=sum(ended), minutes=self._minutes, epochs_each=self._epochs
+            trials=len(self._points), epochs=self._epochs_spent, minutes=self._minutes, epochs_each=self._epochs
         )
+
+    @property
+    def _epochs_spent(self) -> int:
+        """Or spoken for; counted anew where a point was found or has ended since."""
+        now = (len(self._points), len(self._records))
+        if now != self._counted:
+            ended = (
+                len(self._records[key].curve) if key in self._records else self._epochs for key in tuple(self._points)
+            )
+            self._counted, self._spent = now, sum(ended)
+        return self._spent
 
     def _find(self) -> Point | None:
         """A point that is not listed; None where everything in the ranges is."""

@@ -4,7 +4,7 @@ Figures are those at the overfitting point; what does not exist (no finite epoch
 accuracies) is a dash, never a zero.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeper.study.record import SHORT, TrialRecord, rank
@@ -23,10 +23,11 @@ ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"
 UNWATCHED = 200  # columns
+MOST = 100  # rows: nobody reads more on a terminal
 
 
 def results_table(records: Iterable[TrialRecord], winner_key: str | None, title: str | None = None) -> "Table":
-    """Every trial, best first, the winner marked.
+    """The trials, best first, the winner marked; of very many the best.
 
     Args:
         records: trials of one data fingerprint.
@@ -36,7 +37,8 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
     from rich.table import Table
     from rich.text import Text
 
-    ranked = rank(records)
+    everything = rank(records)
+    ranked = everything[:MOST]
     others = differing(ranked)
     names = headings(others, ranked)
     heading = None if title is None else Text(title, style="bold")
@@ -46,6 +48,8 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
         justify: JustifyMethod = "left" if wide or not name else "right"
         short = "sec." if name == "seconds" else name.replace(" ", "\n")
         table.add_column(short, justify=justify, no_wrap=not wide, overflow="fold")
+    if len(everything) > len(ranked):
+        table.caption = f"and {len(everything) - len(ranked):,} more: python -m sweeper.best --json prints all"
     for record in ranked:
         style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
         row = cells(record, winner_key, others, ranked)
@@ -75,15 +79,19 @@ def differing(records: Sequence[TrialRecord]) -> list[str]:
 
     What a study may vary has its name there (`dropout`), the rest its key's (`optimizer.name`).
     """
-    values = [_settings(record) for record in records]
+    return _differing([_settings(record) for record in records])
+
+
+def _differing(values: Sequence[Mapping[str, str]]) -> list[str]:
     keys = sorted({key for one in values for key in one})
     return [key for key in keys if len({one.get(key) for one in values}) > 1]
 
 
 def told_apart(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     """For each trial the values of what differs besides lr and batch size, as a command line spells them."""
-    others = differing(records)
-    return [{key: settings.get(key, NONE) for key in others} for settings in map(_settings, records)]
+    values = [_settings(record) for record in records]
+    others = _differing(values)
+    return [{key: settings.get(key, NONE) for key in others} for settings in values]
 
 
 def all_varied(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
@@ -116,11 +124,13 @@ def cells(
 
 def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> str:
     """The same table for a model card."""
-    ranked = rank(records)
+    everything = rank(records)
+    ranked = everything[:MOST]
     others = differing(ranked)
     names = headings(others, ranked)
     rows = [names, ["---"] * len(names), *(cells(one, winner_key, others, ranked) for one in ranked)]
-    return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows)
+    more = f"\n\n… and {len(everything) - MOST:,} more." if len(everything) > MOST else ""
+    return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows) + more
 
 
 def overfitting_text(record: TrialRecord) -> str:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sweeper.study.pool import Event, News, Node, Plan
 from sweeper.study.serve import VERDICT
@@ -127,18 +127,20 @@ class ProcessPool:
             before.wait()
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / LOG.format(index=index)).open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sweeper.study.serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                env=self._environment(index),
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its workers in order
-            )
-        self._processes[index] = process
+            process = self._processes[index] = self._begin(index, log)
         threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+
+    def _begin(self, index: int, log: TextIO) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "sweeper.study.serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+            env=self._environment(index),
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its workers in order
+        )
 
     def send(self, index: int, task: "TrialTask") -> None:
         """Give a worker its next trial."""

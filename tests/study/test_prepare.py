@@ -66,7 +66,7 @@ def test_batch_study_takes_the_rate_that_won(table):
 def test_a_search_has_no_points_before_it_runs_and_lists_them_as_they_are_found(table):
     search = ["study=search", "study.batch_size=[4,8]", "study.dropout=[0,0.3]"]
     study = prepare(config(table, *search), lambda _: None)
-    assert (study.points.known, study.points.most, study.title) == ((), 20, "rows · search study")
+    assert (list(study.points.known), study.points.most, study.title) == ([], 20, "rows · search study")
     assert study.points.extend({})
     [point] = study.points.known
     assert read_studies(study.runs, study.name)[study.file.stem] == [point.key]

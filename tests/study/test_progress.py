@@ -91,7 +91,6 @@ def test_names_are_never_read_as_markup(plain):
 
 def test_live_table_shows_every_trial_and_its_figures():
     live = LiveProgress(console())
-    live.rows = {}
     PlainProgress.open(live, "made · lr study", GridPoints(tuple(POINTS)), 2)
     live.started(POINTS[0], 0)
     live.epoch(POINTS[0], epoch(1))
@@ -108,7 +107,7 @@ def test_a_table_taller_than_the_terminal_shows_what_runs_and_counts_the_rest():
     live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=120, height=24))
     PlainProgress.open(live, "made · grid study", GridPoints(tuple(many)), 2)
     for number in range(30):
-        live.rows[f"k{number}"].end(record(f"k{number}"))
+        live.ended(many[number], record(f"k{number}"))
     live.started(many[30], 0)
     live.console.print(live._table())
     lines = live.console.file.getvalue().splitlines()
@@ -193,8 +192,9 @@ def test_where_nobody_watches_it_is_plain_lines(person, monkeypatch, name, value
 
 def test_the_table_can_be_read_on_a_terminal_of_80_columns():
     live = LiveProgress(Console(file=io.StringIO(), force_terminal=True, width=80, height=24))
-    PlainProgress.open(live, "made · lr study", GridPoints((point("a", lr=1.25e-05, batch_size=128),)), 2)
-    live.rows["a"].end(record("a"))
+    only = point("a", lr=1.25e-05, batch_size=128)
+    PlainProgress.open(live, "made · lr study", GridPoints((only,)), 2)
+    live.ended(only, record("a"))
     live.console.print(live._table())
     text = live.console.file.getvalue()
     assert "lr=1.25e-05 bs=128" in text

@@ -179,8 +179,8 @@ POINTS: dict[str, Point] = {
     "Optuna half-told of the end": parent("optuna.trial._trial:Trial.set_user_attr", "after"),
     "Optuna told all but the state": parent(STUDY + "tell", "before"),
     "Optuna told of the end": parent(STUDY + "tell", "after"),
-    "losers' weights not dropped": parent(RUNNER + "drop_losers", "before"),
-    "losers' weights dropped": parent(RUNNER + "drop_losers", "after"),
+    "losers' weights not dropped": parent("sweeper.study.losers:Losers.drop", "before"),
+    "losers' weights dropped": parent("sweeper.study.losers:Losers.drop", "after"),
     # tracking, on a thread of its own: a sweep as short as these has ended before mlflow is imported
     "MLflow tables half-made": parent("mlflow.store.db.utils:_upgrade_db", "before"),
     "MLflow tables made": parent("mlflow.store.db.utils:_upgrade_db", "after"),
