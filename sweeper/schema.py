@@ -157,6 +157,7 @@ class Study:
     dropout: Annotated[tuple[BelowOne, ...], Ends] | None
     schedule: Annotated[tuple[Literal["constant", "linear"], ...], Several] | None
     seed: Annotated[tuple[Seed, ...], Several] | None
+    seeds: Count | Annotated[tuple[Seed, ...], Several] | None
     sampler: Literal["tpe", "gp", "random", "qmc"] | None
     sampler_seed: Seed | None
     budget: Budget
@@ -222,7 +223,7 @@ def read(values: Mapping[str, Any]) -> Config:
     """
     problems: list[str] = []
     config: Config | None = read_into(Config, values, list(KEYS), problems)
-    problems += [*_contradictions(config), *_of_search(config)] if config else ()
+    problems += [*_contradictions(config), *_of_search(config), *_of_seeds(config)] if config else ()
     if config is None or problems:
         raise UserError("\n".join(problems))
     return config
@@ -273,7 +274,10 @@ def _of_search(config: Config) -> Iterator[str]:
         for key in SEARCH_ALONE:
             name = key.rpartition(".")[2]
             if (value := getattr(budget if key.startswith("study.budget.") else study, name)) is not None:
-                yield f"{key}: got {shown(value)}, takes null in study={study.name}; study=search takes it"
+                instead = (
+                    "study.seeds trains each configuration with several" if name == "seed" else "study=search takes it"
+                )
+                yield f"{key}: got {shown(value)}, takes null in study={study.name}; {instead}"
         return
     if study.lr is not None and (len(study.lr) != 2 or study.lr[0] > study.lr[1]):
         yield f"study.lr: got {shown(study.lr)}, takes the two ends of a range, the smaller first, in study=search"
@@ -288,6 +292,19 @@ def _of_search(config: Config) -> Iterator[str]:
     points = _number_of_points(study)
     if points is not None and budget.trials is not None and budget.trials > points:
         yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
+
+
+def _of_seeds(config: Config) -> Iterator[str]:
+    """Several seeds a configuration: not of a search, and none beyond the largest that a generator takes."""
+    seeds, name, first = config.study.seeds, config.study.name, config.train.seed
+    if seeds is not None and name == "search":
+        yield (
+            f"study.seeds: got {shown(seeds)}, takes null in study=search, which trains each point once. Search first, "
+            "then train the best points with several seeds: study=grid study.lr=[...] study.batch_size=[...] "
+            f"study.seeds={shown(seeds)}, with the other settings that won"
+        )
+    if isinstance(seeds, int) and first + seeds > 2**32:
+        yield f"study.seeds: got {seeds} from train.seed={first} on, takes seeds up to {2**32 - 1}"
 
 
 def _number_of_points(study: Study) -> int | None:

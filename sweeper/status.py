@@ -7,7 +7,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.study.budget import Budget
+    from sweeper.study.record import TrialRecord
     from sweeper.training.metrics import EpochMetrics
 
 COLUMNS = ("trial", "state", "epoch", "val loss", "since", "where")
+SEEDS_COLUMNS = ("configuration", "seeds", "epochs", "mean", "± 95%", "where")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,14 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sweeper.status", description="How every study stands.")
     parser.add_argument("--experiment", help="only this one")
     parser.add_argument("--runs", default="runs", type=Path, help="paths.runs of the sweep (default: runs)")
+    parser.add_argument("--trials", action="store_true", help="a row for every trial, where there are several seeds")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds until Ctrl-C")
     options = parser.parse_args(arguments)
-    show(options.runs, options.experiment, watch=options.watch)
+    show(options.runs, options.experiment, watch=options.watch, trials=options.trials)
     return 0
 
 
-def show(runs: Path, experiment: str | None, *, watch: bool) -> None:
+def show(runs: Path, experiment: str | None, *, watch: bool, trials: bool = False) -> None:
     """Print one table a study.
+
+    Args:
+        trials: see `study_table`.
 
     Raises:
         UserError: there is no study.
@@ -44,7 +51,7 @@ def show(runs: Path, experiment: str | None, *, watch: bool) -> None:
     from rich.live import Live
 
     def tables() -> Group:
-        return Group(*(study_table(runs, path) for path in study_files(runs, experiment)))
+        return Group(*(study_table(runs, path, by_trial=trials) for path in study_files(runs, experiment)))
 
     if not watch:
         return Console().print(tables())
@@ -68,14 +75,19 @@ def study_files(runs: Path, experiment: str | None) -> list[Path]:
     return chosen
 
 
-def study_table(runs: Path, file: Path) -> "Table":
-    """One study: each trial's state, epoch, since when and where."""
+def study_table(runs: Path, file: Path, *, by_trial: bool = False) -> "Table":
+    """One study: each trial's state, epoch, since when and where; of several seeds, how many of each configuration.
+
+    Args:
+        by_trial: a row a trial also where configurations have several seeds.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from sweeper.study.budget import Budget
     from sweeper.study.prepare import trials_folder
     from sweeper.study.record import trial_name
+    from sweeper.study.space import seeds_of
 
     study = json.loads(file.read_text(encoding="utf-8"))
     budget = Budget.of(study["config"].get("study", {}))
@@ -86,11 +98,51 @@ def study_table(runs: Path, file: Path) -> "Table":
     of = f", budget {budget}" if budget else ""
     title = f"{study['id']}: {counts or 'no trial yet'}{of}{left}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in COLUMNS:
+    several = not by_trial and len(seeds_of(study["config"]) or ()) > 1
+    for column in SEEDS_COLUMNS if several else COLUMNS:
         table.add_column(column)
-    for row in rows:
+    for row in _by_configuration(trials, study["trials"], rows) if several else rows:
         table.add_row(*row)
     return table
+
+
+def _by_configuration(
+    trials: Path, points: Mapping[str, Mapping[str, Any]], rows: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[str, ...]]:
+    """A row a configuration: how many of its seeds are in which state, its epochs, its mean so far, and where it runs.
+
+    Args:
+        rows: of the trials, in the order of `points`.
+    """
+    from sweeper.study.configurations import Configuration, without_seed
+    from sweeper.study.record import rank, trial_name
+    from sweeper.study.wording import number
+
+    groups: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for (key, varied), row in zip(points.items(), rows, strict=True):
+        groups.setdefault(trial_name(without_seed(varied)), []).append((key, row))
+    for name, group in groups.items():
+        states = Counter(row[1] for _, row in group)
+        ended = [record for key, _ in group if (record := _record(trials / key)) is not None]
+        found = Configuration(tuple(rank(ended))).estimate if ended else None
+        yield (
+            name,
+            ", ".join(f"{number_of} {state}" for state, number_of in states.items()),
+            str(sum(int(row[2]) for _, row in group)),
+            number(found.mean if found else None),
+            number(found.half if found else None),
+            ", ".join(row[5] for _, row in group if row[1] == "running"),
+        )
+
+
+def _record(folder: Path) -> "TrialRecord | None":
+    """The record of a trial that has ended; None where there is none that can be read."""
+    from sweeper.study.record import TrialRecord
+
+    try:
+        return TrialRecord.read(folder) if _has_ended(folder) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _row(folder: Path, name: str) -> tuple[str, ...]:

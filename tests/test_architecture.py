@@ -13,7 +13,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
-FLOOR_3 = FLOOR_2 | {"curves", "export", "inputs", "outbox", "prediction", "restore", "scores", "tracked", "tracking"}
+FLOOR_3 = FLOOR_2 | {
+    "curves", "export", "inputs", "intervals", "outbox", "prediction", "restore", "scores", "tracked", "tracking",
+}  # fmt: skip
 FLOOR_4 = FLOOR_3 | {"config", "study"}
 
 # What a room may import of ours besides itself. Everything may know the package's `errors` and `assets`.
@@ -30,6 +32,7 @@ KNOWS = {
     "tracked": FLOOR_2,
     "tracking": FLOOR_2 | {"curves", "outbox", "tracked"},
     "inputs": FLOOR_1,
+    "intervals": GROUND,
     "scores": GROUND,
     "restore": FLOOR_2,
     "prediction": FLOOR_2 | {"restore"},
@@ -37,7 +40,7 @@ KNOWS = {
     "study": FLOOR_3 | {"config"},
     "cli": {"errors"},
     "reporting": FLOOR_4,
-    "winner": FLOOR_4,
+    "winner": FLOOR_4 | {"values"},
     "status": FLOOR_4 | {"cli"},
     "best": FLOOR_4 | {"cli", "winner"},
     "report": FLOOR_4 | {"cli", "reporting"},

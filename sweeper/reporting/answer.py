@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeper.intervals import Interval
 from sweeper.reporting.baseline import Baseline
-from sweeper.reporting.comparison import Comparison, Interval, PairedTest, mcnemar, paired_t, wilson
+from sweeper.reporting.comparison import Comparison, PairedTest, mcnemar, paired_t, wilson
 from sweeper.reporting.curve_figures import title
 from sweeper.reporting.evidence import Evidence
 from sweeper.reporting.setting_figures import TITLES, Setting, judged, value_of, values_tried

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.config import compose, plain
+from sweeper.intervals import Interval
 from sweeper.reporting.answer import SETTINGS, chance
 from sweeper.reporting.baseline import Baseline
-from sweeper.reporting.comparison import Interval, wilson
+from sweeper.reporting.comparison import wilson
 from sweeper.reporting.evidence import STUDIES, Evidence
 from sweeper.reporting.machine import describe
 from sweeper.reporting.setting_figures import cost

@@ -10,6 +10,7 @@ from glob import glob
 from sweeper import assets
 from sweeper.config import Config, plain
 from sweeper.study.budget import Budget
+from sweeper.study.space import seeds_of
 from sweeper.study.workers import Plan, cores, encoder_parameters, plan_workers
 
 GPU_FILES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/kfd", "/dev/dxg")  # NVIDIA's, Tegra's, AMD's, WSL's
@@ -23,9 +24,10 @@ def most_trials(configs: Sequence[Config]) -> int:
 
 def trials_of(config: Config) -> int | None:
     """Trials of one study, none of which is pruned; None where only time will tell."""
-    if budget := Budget.of(plain(config)["study"]):
+    values = plain(config)
+    if budget := Budget.of(values["study"]):
         return budget.room(trials=0, epochs=0, minutes=0.0, epochs_each=config.train.epochs)
-    return len(config.study.lr or [0]) * len(config.study.batch_size or [0])
+    return len(config.study.lr or [0]) * len(config.study.batch_size or [0]) * len(seeds_of(values) or [0])
 
 
 def plan_for(config: Config, trials: int) -> Plan:

@@ -7,7 +7,6 @@ written when the trial has ended, in one of the named states, and never changes 
 import json
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -147,23 +146,3 @@ def rank(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         return (-record.score, at.val_loss, at.epoch)
 
     return sorted(records, key=order)
-
-
-def drop_losers(trials: Path, studies: list[list[str]]) -> None:
-    """Remove the weights of every ended trial that is the best of none of the studies it belongs to.
-
-    Args:
-        trials: folder of the trials' folders.
-        studies: for each study, the keys of its trials.
-    """
-    records = {}
-    for key in {key for keys in studies for key in keys}:
-        with suppress(FileNotFoundError):  # not ended, or taken up again at this moment
-            records[key] = TrialRecord.read(trials / key)
-    best = {
-        rank([records[key] for key in keys if key in records])[0].key for keys in studies if set(keys) & set(records)
-    }
-    for key in set(records) - best:
-        if records[key].config["train"].get("keep_weights") == "all":
-            continue  # asked for by an earlier sweep; a later one does not take them away
-        (trials / key / WEIGHTS).unlink(missing_ok=True)

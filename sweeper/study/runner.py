@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import UserError
+from sweeper.study.configurations import winner_of
 from sweeper.study.files import read_curve
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
+from sweeper.study.losers import drop_losers
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import Progress
-from sweeper.study.record import TrialRecord, drop_losers, rank, trial_name
-from sweeper.study.retries import Retries
-from sweeper.study.space import Point
+from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.result import StudyResult
+from sweeper.study.retries import Retries, open_without_weights
+from sweeper.study.space import Point, seeds_of
 from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
 from sweeper.study.wording import count
@@ -30,22 +33,6 @@ from sweeper.tracked import Run, Tracker
 from sweeper.training.metrics import EpochMetrics
 
 POLL_SECONDS = 0.5  # how often another sweep's trials, and dead workers, are looked for
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a finished study knows.
-
-    Attributes:
-        records: of the points asked for, in their order.
-        winner: the best of them, or None where no trial is complete.
-        taken_over: keys of points that an earlier study had trained.
-    """
-
-    prepared: PreparedStudy
-    records: tuple[TrialRecord, ...]
-    winner: TrialRecord | None
-    taken_over: frozenset[str]
 
 
 @dataclass
@@ -83,6 +70,7 @@ class StudyRunner:
         self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
         self.records: dict[str, TrialRecord] = {}
         self.taken_over: set[str] = set()
+        self._trained_again: set[str] = set()
         self._is_judged = prepared.config["prune"]["name"] in JUDGED
         self._at_work: dict[int, _Assignment] = {}
         self._idle, self._looked = set[int](), 0.0
@@ -107,16 +95,26 @@ class StudyRunner:
         finally:
             self.progress.close()
         records = tuple(self.records[point.key] for point in self.points.known)
-        best = rank(records)[0]
-        winner = best if best.is_candidate else None
+        winner = winner_of(records)
         self.tracks.close(winner)
         return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
 
     def _has_more(self) -> bool:
         """Whether a point has no record yet, or one more is found."""
         while len(self.records) == len(self.points.known):
-            if not self._extend():
+            if not self._extend() and not self._opens_winner():
                 return False
+        return True
+
+    def _opens_winner(self) -> bool:
+        """Whether the winner is trained again for its weights: one seed of it alone had lost them in another study."""
+        best = winner_of(self.records.values()) if seeds_of(self.prepared.config) else None
+        if best is None or best.key in self._trained_again or not open_without_weights(self._folder(best)):
+            return False
+        self.progress.note(f"{best.name}: it wins by its seeds, but its weights were dropped; training it again")
+        self._trained_again.add(best.key)
+        self.taken_over.discard(best.key)
+        del self.records[best.key]
         return True
 
     def _extend(self) -> bool:
@@ -127,8 +125,8 @@ class StudyRunner:
             self._take_over_finished(note_reuse=True)
         return found
 
-    def _folder(self, point: Point) -> Path:
-        return self.prepared.trials / point.key
+    def _folder(self, trial: Point | TrialRecord) -> Path:
+        return self.prepared.trials / trial.key
 
     def _answer(self, point: Point) -> TrialRecord | None:
         """The point's record, if it has one that serves: a pruned trial's curve may be shorter than is asked for."""

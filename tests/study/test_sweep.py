@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sweeper.config import compose, compose_studies
 from sweeper.study import plan, sweep
-from sweeper.study.runner import StudyResult
+from sweeper.study.result import StudyResult
 from sweeper.study.workers import Pool
 
 
