@@ -19,9 +19,10 @@ from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
 from sweeper.reporting.comparison import Comparison, compare
-from sweeper.study.latest import data_in_use, read_records, tested, tested_file
+from sweeper.study.configurations import Configuration, Standing, configurations, has_seeds, standings
+from sweeper.study.latest import data_in_use, read_records, seeds_to_come, tested, tested_file
 from sweeper.study.latest import experiments as experiments_in
-from sweeper.study.record import PREDICTIONS, TrialRecord, rank
+from sweeper.study.record import PREDICTIONS, TrialRecord
 from sweeper.study.table import all_varied
 
 TRIALS, STUDIES, CACHE = "trials", "studies", "cache"
@@ -38,7 +39,8 @@ class Evidence:
     """An experiment as its files tell it.
 
     Attributes:
-        records: trials of one data fingerprint, best first; `varied` names all that differs among them.
+        records: trials of one data fingerprint, those of the best configuration first, in each the best first; `varied`
+            names all that differs among them.
         left_out: number of trials on other data, which do not compare.
         predictions: validation predictions (n,) at the overfitting point, by trial key.
         corpus: None where the data cannot be read; `corpus_trouble` says why.
@@ -46,6 +48,7 @@ class Evidence:
         tested_before: other trials of these, which were winners once and met the test split then.
         studies: the trial keys of every study, by `<study>@<configuration>`.
         unfinished: by a study's name, how many of its trials have no result yet, and of how many.
+        missing: seeds without a result yet, see `configurations.missing_seeds`.
         published: the experiment's published figures; None where there are none.
     """
 
@@ -61,10 +64,26 @@ class Evidence:
     tested_before: tuple[TrialRecord, ...] = ()
     studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unfinished: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """The trials by configuration, best first."""
+        return configurations(self.records, self.missing)
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """Each configuration against the winner, over the seeds that both have."""
+        return standings(self.configurations)
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether a configuration has several seeds."""
+        return has_seeds(self.configurations)
 
     @property
     def winner(self) -> TrialRecord | None:
-        """The best complete trial."""
+        """The best trial of the best configuration."""
         return self.records[0] if self.records[0].score > -np.inf else None
 
     @property
@@ -100,7 +119,9 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
     if not everything:
         raise UserError(f"{folder}: there is no finished trial of {name}. Run `make sweep` first.{_others(runs, name)}")
     data = data_in_use(folder, everything)
-    records = tuple(distinct(rank(record for record in everything if record.data == data)))
+    missing = seeds_to_come(folder, everything)
+    ranked = configurations((record for record in reversed(everything) if record.data == data), missing)
+    records = tuple(distinct([trial for one in ranked for trial in one.trials]))
     corpus, trouble = _corpus(records[0], runs)
     studies = _studies(folder)
     return Evidence(
@@ -116,6 +137,7 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
         tested_before=tested(folder, records[1:]),
         studies=studies,
         unfinished=_unfinished(studies, {one.key: one.data for one in everything}, data),
+        missing=missing,
     )
 
 

@@ -8,12 +8,15 @@ from sweeper.reporting import answer as words
 from sweeper.reporting import curve_figures, data_figures, setting_figures
 from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.comparison import wilson
-from sweeper.reporting.curve_figures import also_text, title
+from sweeper.reporting.curve_figures import also_of, also_text, settings_text, title
 from sweeper.reporting.drawing import Figure
 from sweeper.reporting.evidence import Evidence
+from sweeper.reporting.heat_map import heat_map
 from sweeper.reporting.published import beside
 from sweeper.scores import largest_confusions
+from sweeper.study.configurations import without_seed
 from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import each_seed, seeds_text, standing_text
 from sweeper.study.table import batch_of, lr_of
 
 Values = dict[str, Any]
@@ -60,6 +63,24 @@ def trials(evidence: Evidence) -> Values:
     return {"trials": rows, "also": _others(evidence), "tested": any(row["found"].test for row in rows)}
 
 
+def seeds(evidence: Evidence) -> Values:
+    """The table of configurations, where there are several seeds."""
+    rows: list[Values] = [
+        {
+            "standing": standing,
+            "one": standing.configuration,
+            "lr": lr_of(standing.configuration.best),
+            "batch": batch_of(standing.configuration.best),
+            "also": settings_text(without_seed(also_of(standing.configuration.best))),
+            "seeds": seeds_text(standing.configuration),
+            "each": each_seed(standing.configuration),
+            "against": standing_text(standing),
+        }
+        for standing in (evidence.standings if evidence.has_seeds else ())
+    ]
+    return {"configurations": rows, "also_configurations": any(row["also"] for row in rows)}
+
+
 def _others(evidence: Evidence) -> bool:
     """Whether trials differ in more than learning rate and batch size."""
     return any(also_text(record) for record in evidence.records)
@@ -67,16 +88,15 @@ def _others(evidence: Evidence) -> bool:
 
 def _heat_maps(evidence: Evidence) -> list[Figure]:
     """One of all trials where they fill a grid; else one of each grid study, which crossing studies cannot thin out."""
-    whole = setting_figures.heat_map(evidence.records, regression=evidence.regression)
+    whole = heat_map(evidence.configurations, regression=evidence.regression)
     if whole is not None:
         return [whole]
     maps = []
     for study, keys in evidence.studies.items():
-        inside = [record for record in evidence.records if record.key in keys]
+        inside = [one for one in evidence.configurations if {trial.key for trial in one.trials} & set(keys)]
         if study.startswith("grid@") and inside:
-            maps.append(
-                setting_figures.heat_map(inside, regression=evidence.regression, winner=evidence.records[0], filled=0.0)
-            )
+            winner = evidence.configurations[0]
+            maps.append(heat_map(inside, regression=evidence.regression, winner=winner, filled=0.0))
     return [one for one in maps if one is not None]
 
 
@@ -86,13 +106,19 @@ def pictures(evidence: Evidence, add: Add) -> Values:
     low, high, beyond = curve_figures.loss_range(records)
     what = "Validation loss" if regression else "Validation accuracy"
     better = "Lower" if regression else "Higher"
+    seeds_drawn = (
+        "Where there are several seeds the line goes through their mean, the bar is that of the mean over seeds, and "
+        "the pale points are the seeds. "
+        if evidence.has_seeds
+        else ""
+    )
     settings = [
         add(
-            setting_figures.against(records, evidence.comparisons, setting, regression=regression),
+            setting_figures.against(evidence.configurations, evidence.comparisons, setting, regression=regression),
             f"{what} at the overfitting point against {setting_figures.TITLES[setting]} (logarithmic). {better} is "
             "better; bars are 95% intervals (where lines are many, of the winner's line alone): where two overlap "
-            "widely, the difference may be chance. A line joins trials that differ in nothing else; trials without "
-            "such a neighbour are points where they are most of all, and else left out.",
+            f"widely, the difference may be chance. {seeds_drawn}A line joins trials that differ in nothing else; "
+            "trials without such a neighbour are points where they are most of all, and else left out.",
         )
         for setting in ("lr", "batch_size")
     ]
@@ -101,15 +127,17 @@ def pictures(evidence: Evidence, add: Add) -> Values:
             grid,
             f"{what} at the overfitting point for each pair of settings; the star is the winner, a cross a trial "
             "without a figure. A plateau of equal colour means that the choice matters little there."
+            + (" Means over seeds." if evidence.has_seeds else "")
             + (" Where trials of a pair differ in something else, the best is shown." if _others(evidence) else ""),
         )
         for grid in _heat_maps(evidence)
     ]
     _, _, cut = curve_figures.loss_range(records, ["val_loss"])
     overlay = add(
-        curve_figures.validation_losses(records),
+        curve_figures.validation_losses(evidence.configurations),
         "Validation loss of every trial, the thick line is the winner's, dots are overfitting points. Click a name to "
         "switch it off, double-click to see it alone. A rise after a fall is overfitting."
+        + (" Seeds of a configuration share a colour." if evidence.has_seeds else "")
         + (" Losses above the picture are cut off; double-click it to see them." if cut else ""),
     )
     return {

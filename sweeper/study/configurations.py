@@ -100,11 +100,11 @@ def configurations(
 ) -> list[Configuration]:
     """The records by configuration, best first.
 
-    The mean of the seeds' scores ranks, then the lower mean validation loss, then fewer epochs. One with a seed that
-    ended without a score comes after all others, since the mean of what is left flatters; one that lacks trials after
-    those that lack none. The best of many single seeds is lucky, so one seed is not held against a mean, but against
-    the score that each configuration of several seeds has with that seed: one that beats them all comes before them,
-    else after them.
+    The mean of the seeds' scores ranks, then the lower mean validation loss, then fewer epochs, then the key. One with
+    a seed that ended without a score comes after all others, since the mean of what is left flatters; one that lacks
+    trials after those that lack none. The best of many single seeds is lucky, so one seed is not held against a mean,
+    but against the score that each configuration of several seeds has with that seed: one that beats them all comes
+    before them, else after them.
 
     Args:
         records: where two are of the same settings and seed (of another encoder under the same name, say), the first
@@ -120,7 +120,7 @@ def configurations(
         met[seed] += 1
     found = [Configuration(tuple(rank(group)), _open(group, missing or {})) for group in groups.values()]
     several = [one for one in found if one.asked > 1 and one.scores and not one.broken]
-    return sorted(found, key=lambda one: (_tier(one, several), *_merits(one)))
+    return sorted(found, key=lambda one: (_tier(one, several), *_merits(one), one.best.key))
 
 
 def winner_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
