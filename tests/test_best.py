@@ -71,7 +71,7 @@ def test_before_any_study_it_says_what_to_run(tmp_path):
 def test_an_unknown_experiment_is_told_with_those_there_are(runs):
     with pytest.raises(UserError, match=r"experiment other: .*of mine only. Name one"):
         call(runs, "--experiment", "other")
-    with pytest.raises(UserError, match=r"Did you mean mine\?"):
+    with pytest.raises(UserError, match=r"did you mean mine\?"):
         call(runs, "--experiment", "mime")
 
 

@@ -98,12 +98,18 @@ def epochs_text(one: Configuration) -> str:
 
 def standing_text(standing: Standing) -> str:
     """Against the winner, in words; with what keeps it from being compared."""
-    one, words = standing.configuration, VERDICTS[standing.verdict]
+    words, why = VERDICTS[standing.verdict], why_not(standing)
+    return f"{words}: {why}" if why and standing.verdict != "none" else why or words
+
+
+def why_not(standing: Standing) -> str:
+    """What keeps a configuration from being compared; empty where nothing does."""
+    one = standing.configuration
     why = [f"seed {seed_of(trial)} {trial.state}" for trial in one.broken]
     why += [f"{count(len(one.missing), 'seed')} not trained"] if one.missing else []
     if standing.verdict == "unknown" and not why:
         why = ["one seed" if one.asked == 1 else "no two seeds in common"]
-    return f"{words}: {', '.join(why)}" if why and standing.verdict != "none" else ", ".join(why) or words
+    return ", ".join(why)
 
 
 def estimate_text(found: Estimate) -> str:
@@ -144,7 +150,7 @@ def told_apart_lines(ranked: Sequence[Configuration]) -> list[str]:
     for verdict, words in (("same", "Cannot be told from it, seed by seed"), ("worse", "Worse than it, seed by seed")):
         names = [lead_text(one) for one in found if one.verdict == verdict]
         lines += [f"{words}: {'; '.join(names)}"] if names else []
-    names = [f"{one.configuration.name} ({standing_text(one)})" for one in found if one.verdict in ("unknown", "none")]
+    names = [f"{one.configuration.name} ({why_not(one)})" for one in found if one.verdict in ("unknown", "none")]
     return [*lines, *([f"Not compared: {'; '.join(names)}"] if names else [])]
 
 

@@ -146,10 +146,7 @@ def model_card(
         _settings(winner),
         *(["## Seeds", _seeds(ranked)] if has_seeds(ranked) else []),
         "## Trials",
-        "Figures are those at each trial's **overfitting point**: the last epoch before validation loss first rises "
-        '("not reached": it never rose, and the last epoch stands in). Best validation accuracy there wins.'
-        if card["classes"]
-        else "Figures are those at each trial's **overfitting point**; the lowest validation loss there wins.",
+        _judged(ranked, card),
         markdown_table([trial for one in ranked for trial in one.trials], winner.key),
         "## Test",
         _test(report, tested_before),
@@ -157,6 +154,16 @@ def model_card(
         _limits(card, ranked[0]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _judged(ranked: Sequence[Configuration], card: Mapping[str, Any]) -> str:
+    """How trials were compared."""
+    best = "Best validation accuracy" if card["classes"] else "The lowest validation loss"
+    wins = "there wins" if not has_seeds(ranked) else "there, as the mean over a configuration's seeds, wins"
+    return (
+        "Figures are those at each trial's **overfitting point**: the last epoch before validation loss first rises "
+        f'("not reached": it never rose, and the last epoch stands in). {best} {wins}.'
+    )
 
 
 def _front(winner: TrialRecord) -> str:
