@@ -118,7 +118,9 @@ def configurations(
         seed = (settings, seed_of(record))
         groups.setdefault((settings, met[seed]), []).append(record)
         met[seed] += 1
-    found = [Configuration(tuple(rank(group)), _open(group, missing or {})) for group in groups.values()]
+    found = [
+        Configuration(tuple(rank(sorted(group, key=seed_of))), _open(group, missing or {})) for group in groups.values()
+    ]
     several = [one for one in found if one.asked > 1 and one.scores and not one.broken]
     return sorted(found, key=lambda one: (_tier(one, several), *_merits(one), one.best.key))
 
