@@ -132,7 +132,7 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_undisturbed(swept, tmp_path, tiny
 def test_seeds_killed_half_way_end_as_if_undisturbed_and_reuse_what_one_seed_had(
     swept, tmp_path, tiny_encoder, tiny_table
 ):
-    given = [*overrides(tiny_encoder, tiny_table), "launcher.workers=1"]
+    given = [*overrides(tiny_encoder, tiny_table), "launcher.workers=1", "launcher.threads=1", "tracking=none"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     shutil.copytree(swept[0], killed)
     undisturbed.mkdir()
