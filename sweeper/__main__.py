@@ -15,7 +15,7 @@ from sweeper.errors import UserError
 if TYPE_CHECKING:  # imported when needed, so that --help and a mistyped key answer at once
     from rich.console import Console
 
-    from sweeper.study.runner import StudyResult
+    from sweeper.study.result import StudyResult
 
 SHOW_CONFIG, FROZEN = "--cfg", "--config"
 HELP = ("-h", "--help", "help")
@@ -97,28 +97,27 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 def print_winner(console: "Console", results: "Sequence[StudyResult]") -> None:
     """The winner of all studies just run, and the commands that come next."""
-    from sweeper.study.record import rank
-    from sweeper.study.table import overfitting_text
-    from sweeper.study.wording import figures
+    from sweeper.study.configurations import has_seeds
+    from sweeper.study.result import together
+    from sweeper.study.seeds_table import winner_lines
 
-    winners = [result.winner for result in results if result.winner]
-    name = results[-1].prepared.name
-    if not winners:
+    ranked, name = together(results), results[-1].prepared.name
+    if not ranked[0].scores:
         reasons = {record.reason for result in results for record in result.records if record.reason}
         console.print(f"No trial of {name} is complete: {'; '.join(sorted(reasons))}", markup=False)
         return
-    best = rank(winners)[0]
-    assert best.at_overfit is not None
     runs = results[-1].prepared.runs
     of = f"--experiment {name}" if runs == Path("runs") else f"--experiment {name} --runs {shlex.quote(str(runs))}"
     python = Path(sys.executable)
     python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     lines = [
-        f"Winner: {best.name}, overfitting epoch: {overfitting_text(best)}, {figures(best.at_overfit)}",
+        *winner_lines(ranked),
         "Next:",
         f"  {python} -m sweeper.report {of}          # a page that says how sure this is",
         f"  {python} -m sweeper.best {of} --export   # test it once and freeze it",
     ]
+    if has_seeds(ranked):
+        lines.append(f"  {python} -m sweeper.status {of} --trials   # every trial of every seed")
     if runs == Path("runs"):  # where make ui looks
         lines.append(f"  {'make ui':<{len(lines[-1].partition('#')[0]) - 2}}# every run in MLflow")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -17,7 +17,10 @@ import pandas as pd
 
 from sweeper.config import compose_studies
 from sweeper.errors import UserError
-from sweeper.study.record import TrialRecord, rank
+from sweeper.study.configurations import Configuration
+from sweeper.study.record import TrialRecord
+from sweeper.study.result import together
+from sweeper.study.seeds_table import plain_seeds
 from sweeper.study.table import batch_of, lr_of, told_apart
 
 if TYPE_CHECKING:
@@ -39,13 +42,16 @@ class Sweep:
     Attributes:
         experiment: its name, which `best` takes.
         runs: where it lies (`paths.runs`), which `best` takes.
-        trials: a row a trial, best first; the figures are those at the overfitting point.
+        configurations: a row a configuration, best first: number of seeds, mean and 95% interval over them (`low`,
+            `high`) of validation accuracy (regression: loss), and how it stands to the winner.
+        trials: a row a trial, those of the best configuration first; the figures are those at the overfitting point.
         curves: a row a trial and epoch.
         winner: the best trial's record; None where none has a final score.
     """
 
     experiment: str
     runs: Path
+    configurations: pd.DataFrame = field(repr=False)
     trials: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
     winner: TrialRecord | None = field(repr=False)
@@ -56,7 +62,7 @@ class Best:
     """What `best` knows of an experiment's winner.
 
     Attributes:
-        trials, curves: as in `Sweep`, of every study of the experiment on the same data.
+        configurations, trials, curves: as in `Sweep`, of every study of the experiment on the same data.
         test: figures on the test split (`accuracy`, `macro_f1`, `loss`, ...); empty without one.
         classes: a row a class: precision, recall, f1, rows; empty for a regression.
         confusion: rows of the test split by true class (index) and predicted class (columns).
@@ -66,6 +72,7 @@ class Best:
 
     experiment: str
     winner: TrialRecord = field(repr=False)
+    configurations: pd.DataFrame = field(repr=False)
     trials: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
     test: Mapping[str, Any]
@@ -91,9 +98,16 @@ def sweep(overrides: Overrides = ()) -> Sweep:
 
     configs = compose_studies(spelled(overrides))
     results = start.run(configs, Console(quiet=configs[0].progress == "none"))
-    records = rank({record.key: record for result in results for record in result.records}.values())
-    winner = records[0] if records[0].is_candidate else None
-    return Sweep(configs[0].name, Path(configs[0].paths.runs), trials_frame(records), curves_frame(records), winner)
+    ranked = together(results)
+    records = [trial for one in ranked for trial in one.trials]
+    return Sweep(
+        configs[0].name,
+        Path(configs[0].paths.runs),
+        configurations_frame(ranked),
+        trials_frame(records),
+        curves_frame(records),
+        ranked[0].best if ranked[0].scores else None,
+    )
 
 
 def best(
@@ -127,6 +141,7 @@ def best(
     return Best(
         choice.name,
         choice.winner,
+        configurations_frame(choice.configurations),
         trials_frame(choice.records),
         curves_frame(choice.records),
         test={name: value for name, value in report.items() if isinstance(value, int | float)},
@@ -190,6 +205,18 @@ def predict(
         figures = [part for pair in one.labels for part in pair] if top_k else [one.value]
         rows.append([one.text, *(figures or [None] * len(names))])
     return pd.DataFrame(rows, columns=["text", *names])
+
+
+def configurations_frame(ranked: Sequence[Configuration]) -> pd.DataFrame:
+    """A row a configuration, in the order given."""
+    rows = []
+    for one in plain_seeds(ranked):
+        low, high = one["interval"] or (None, None)
+        seeds = {"seeds": one["scored_seeds"], "mean": one["mean"], "low": low, "high": high}
+        rows.append(
+            {"lr": one["lr"], "batch_size": one["batch_size"], "also": one["also"], **seeds, "verdict": one["verdict"]}
+        )
+    return pd.DataFrame(rows)
 
 
 def trials_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.json:
         from sweeper.winner.printed import show
 
-        show(best)
+        show(best, trials=given.trials)
     if target is not None and frozen:
         _note(f"{target} already holds this winner")
     elif target is not None:
@@ -59,6 +59,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", default="runs", metavar="DIR", help="where the trials are (paths.runs)")
     add("--exports", metavar="DIR", help="where exports go (default: the sweep's paths.exports)")
     add("--export", nargs="?", const=DEFAULT, metavar="DIR", help="freeze the winner; default: EXPORTS/NAME")
+    add("--trials", action="store_true", help="a row for every trial, where configurations have several seeds")
     add("--json", action="store_true", help="print one JSON object and nothing else")
     add("--push", metavar="USER/NAME", help="upload the export to the Hugging Face hub, private unless --public")
     add("--public", action="store_true", help="with --push: everybody may download it")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
 from sweeper.errors import UserError, redact
-from sweeper.schema import KEYS, LONGEST_NAME, SEARCH_ALONE, TAKEN, Config, read
-from sweeper.values import alternatives, bare, refusal, similar, suggest
+from sweeper.schema import KEYS, Config, read
+from sweeper.strategy import SEARCH_ALONE
+from sweeper.values import LONGEST_NAME, TAKEN, alternatives, bare, refusal, similar, suggest
 
 __all__ = [
     "Config",
@@ -32,7 +33,7 @@ LATER_KEYS: Mapping[str, Mapping[str, Any]] = {
     "train": {"cuda_graphs": False},
     "launcher": {"address": None, "num_cpus": None, "num_gpus": None},
     "study": {key: None for name in SEARCH_ALONE if "." not in (key := name.removeprefix("study."))}
-    | {"budget": {"trials": None, "minutes": None, "epochs": None}},
+    | {"seeds": None, "budget": {"trials": None, "minutes": None, "epochs": None}},
 }
 TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 WIDTH = 34
@@ -49,6 +50,7 @@ Usage: python -m sweeper [group=option ...] [key=value ...]
 EXAMPLES = """Examples:
   python -m sweeper study=lr,batch
   python -m sweeper experiment=kor_hate model=klue/bert-base study=grid "study.lr=[1e-4,2e-5]"
+  python -m sweeper study=lr "study.lr=[1e-4,5e-5]" study.seeds=3
   python -m sweeper study=search prune=overfit study.budget.epochs=100 "study.dropout=[0,0.3]"
   python -m sweeper data=table data.path=my.csv data.text=sentence data.label=emotion model=klue/bert-base"""
 

@@ -5,17 +5,18 @@ theirs to say; this module says whether a value makes sense at all. Defaults and
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from sweeper import launcher, strategy
 from sweeper.errors import UserError
-from sweeper.launcher import Launcher, contradictions_of
+from sweeper.launcher import Launcher
+from sweeper.strategy import Study
 from sweeper.values import (
     BelowOne,
     Count,
-    Ends,
+    Name,
     NotNegative,
     Positive,
     Rule,
@@ -29,26 +30,12 @@ from sweeper.values import (
     shown,
 )
 
-LONGEST_NAME = 80
-SEARCH_ALONE = (  # keys that only a search takes
-    *(f"study.{name}" for name in ("warmup", "weight_decay", "dropout", "schedule", "seed", "sampler", "sampler_seed")),
-    *(f"study.budget.{name}" for name in ("trials", "minutes", "epochs")),
-)
 PATHS = {
     "table": "a file or a glob, e.g. data.path=my.csv",
     "workbook": "a workbook or a glob, e.g. data.path='emotions/*.xlsx'",
     "folder": "a folder with one sub-folder a class",
     "hub": "a data set of the hub, e.g. data.path=owner/name",
 }
-TAKEN = ("cache", "logs", "mlartifacts", "mlflow.db", "optuna.journal")  # what else lies under paths.runs
-Name = Annotated[
-    str,
-    Rule(
-        f"of letters, digits, '_', '-' and '.', at most {LONGEST_NAME}, the first no '.' or '-'",
-        lambda x: re.fullmatch(rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}", x) is not None,
-    ),
-    Rule(f"(none of {', '.join(TAKEN)})", lambda x: x not in TAKEN),
-]
 
 
 @dataclass(frozen=True)
@@ -147,28 +134,6 @@ class Overfitting:
 
 
 @dataclass(frozen=True)
-class Budget:
-    trials: Count | None
-    minutes: Positive | None
-    epochs: Count | None
-
-
-@dataclass(frozen=True)
-class Study:
-    name: Name
-    lr: Annotated[tuple[Positive, ...], Several] | None
-    batch_size: Annotated[tuple[Count, ...], Several] | None
-    warmup: Annotated[tuple[BelowOne, ...], Ends] | None
-    weight_decay: Annotated[tuple[NotNegative, ...], Ends] | None
-    dropout: Annotated[tuple[BelowOne, ...], Ends] | None
-    schedule: Annotated[tuple[Literal["constant", "linear"], ...], Several] | None
-    seed: Annotated[tuple[Seed, ...], Several] | None
-    sampler: Literal["tpe", "gp", "random", "qmc"] | None
-    sampler_seed: Seed | None
-    budget: Budget
-
-
-@dataclass(frozen=True)
 class Prune:
     name: Literal["none", "overfit", "median", "halving", "hyperband"]
     extra_epochs: Whole
@@ -220,8 +185,9 @@ def read(values: Mapping[str, Any]) -> Config:
     problems: list[str] = []
     config: Config | None = read_into(Config, values, list(KEYS), problems)
     if config:
-        of_launcher = contradictions_of(config.launcher, config.train.device)
-        problems += [*_contradictions(config), *_of_search(config), *of_launcher]
+        of_study = strategy.contradictions_of(config.study, epochs=config.train.epochs, seed=config.train.seed)
+        of_launcher = launcher.contradictions_of(config.launcher, config.train.device)
+        problems += [*_contradictions(config), *of_study, *of_launcher]
     if config is None or problems:
         raise UserError("\n".join(problems))
     return config
@@ -263,35 +229,3 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "data.split.stratify: got true, takes false where data.task is regression: a number has no classes"
     if split.stratify and split.group is not None:
         yield f"data.split.stratify: got true beside data.split.group={split.group}, takes false: only one can hold"
-
-
-def _of_search(config: Config) -> Iterator[str]:
-    """What only a search takes, and what does not make one."""
-    study, budget = config.study, config.study.budget
-    if study.name != "search":
-        for key in SEARCH_ALONE:
-            name = key.rpartition(".")[2]
-            if (value := getattr(budget if key.startswith("study.budget.") else study, name)) is not None:
-                yield f"{key}: got {shown(value)}, takes null in study={study.name}; study=search takes it"
-        return
-    if study.lr is not None and not Ends.holds(study.lr):
-        yield f"study.lr: got {shown(study.lr)}, takes numbers {Ends.takes} in study=search"
-    if study.sampler is None:
-        yield "study.sampler: got null, takes tpe, gp, random or qmc in study=search"
-    if study.sampler_seed is None:
-        yield "study.sampler_seed: got null, takes a whole number in study=search"
-    if budget == Budget(None, None, None):
-        yield "study.budget: got null, takes a number for one of study.budget.trials, .minutes and .epochs"
-    if budget.epochs is not None and budget.epochs < config.train.epochs:
-        yield f"study.budget.epochs: got {budget.epochs}, takes {config.train.epochs} (train.epochs, one trial) or more"
-    points = _number_of_points(study)
-    if points is not None and budget.trials is not None and budget.trials > points:
-        yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
-
-
-def _number_of_points(study: Study) -> int | None:
-    """How many a search can find; None where something varies continuously."""
-    ranges = [choices for choices in (study.lr, study.warmup, study.weight_decay, study.dropout) if choices]
-    if any(len(ends) == 2 for ends in ranges):
-        return None
-    return math.prod(len(choices) for choices in (*ranges, study.batch_size, study.schedule, study.seed) if choices)

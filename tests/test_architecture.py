@@ -14,7 +14,8 @@ GROUND = {"errors", "assets"}
 FLOOR_1 = GROUND | {"data"}
 FLOOR_2 = FLOOR_1 | {"training"}
 FLOOR_3 = FLOOR_2 | {
-    "curves", "export", "inputs", "outbox", "prediction", "restore", "run_list", "scores", "tracked", "tracking",
+    "curves", "export", "inputs", "intervals", "outbox", "prediction", "restore", "run_list", "scores", "tracked",
+    "tracking",
 }  # fmt: skip
 FLOOR_4 = FLOOR_3 | {"config", "launcher", "study"}
 
@@ -24,8 +25,9 @@ KNOWS = {
     "assets": set(),
     "values": {"errors"},
     "launcher": {"values"},
-    "schema": {"errors", "values", "launcher"},
-    "config": {"errors", "values", "schema"},
+    "strategy": {"values"},
+    "schema": {"errors", "values", "launcher", "strategy"},
+    "config": {"errors", "values", "schema", "strategy"},
     "data": GROUND,
     "training": FLOOR_1,
     "outbox": GROUND,
@@ -34,6 +36,7 @@ KNOWS = {
     "tracked": FLOOR_2 | {"run_list"},
     "tracking": FLOOR_2 | {"curves", "outbox", "run_list", "tracked"},
     "inputs": FLOOR_1,
+    "intervals": GROUND,
     "scores": GROUND,
     "restore": FLOOR_2,
     "prediction": FLOOR_2 | {"restore"},
@@ -41,7 +44,7 @@ KNOWS = {
     "study": FLOOR_3 | {"config", "launcher"},
     "cli": {"errors"},
     "reporting": FLOOR_4,
-    "winner": FLOOR_4,
+    "winner": FLOOR_4 | {"values"},
     "status": FLOOR_4 | {"cli"},
     "best": FLOOR_4 | {"cli", "winner"},
     "report": FLOOR_4 | {"cli", "reporting"},

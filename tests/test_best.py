@@ -71,7 +71,7 @@ def test_before_any_study_it_says_what_to_run(tmp_path):
 def test_an_unknown_experiment_is_told_with_those_there_are(runs):
     with pytest.raises(UserError, match=r"experiment other: .*of mine only. Name one"):
         call(runs, "--experiment", "other")
-    with pytest.raises(UserError, match=r"Did you mean mine\?"):
+    with pytest.raises(UserError, match=r"did you mean mine\?"):
         call(runs, "--experiment", "mime")
 
 
@@ -223,6 +223,48 @@ def test_ties_go_to_the_lower_loss_then_to_fewer_epochs(runs):
         (runs / "mine/trials" / key).mkdir()
         replace(record, key=key, curve=tuple(curve), overfit_epoch=len(curve)).write(runs / "mine/trials" / key)
     assert [one.key for one in choose(runs).records] == ["early", "late", "high"]
+
+
+def test_of_several_seeds_the_best_one_of_the_best_mean_is_exported_and_said_so(
+    tiny_encoder, tiny_table, tmp_path, capsys
+):
+    runs = train(tmp_path / "runs", tiny_encoder, tiny_table, "study.seeds=[0,1]")
+    scores = {(1e-2, 0): 0.9, (1e-2, 1): 0.2, (1e-4, 0): 0.6, (1e-4, 1): 0.7}
+    for path in (runs / "mine/trials").glob("*/record.json"):
+        record = TrialRecord.read(path.parent)
+        score = scores[record.varied["lr"], record.varied["seed"]]
+        curve = tuple(replace(epoch, val_accuracy=score) for epoch in record.curve)
+        replace(record, curve=curve).write(path.parent)
+    assert call(runs, "--export", "--json") == 0
+    told = printed_json(capsys)
+    assert (told["winner"]["lr"], told["winner"]["seed"]) == (1e-4, 1)
+    assert told["winner"]["over_seeds"] == told["configurations"][0]
+    assert told["configurations"][0]["mean"] == pytest.approx(0.65)
+    assert [one["verdict"] for one in told["configurations"]] == ["winner", "same"]
+    assert yaml.safe_load((Path(told["export"]) / "config.yaml").read_text(encoding="utf-8"))["train"]["seed"] == 1
+    card = (Path(told["export"]) / "README.md").read_text(encoding="utf-8")
+    assert "those of seed 1, **the best of its seeds** (seed 0 0.6000, seed 1 0.7000)" in card
+    assert call(runs) == 0
+    shown = capsys.readouterr().out
+    assert "Winner: lr=0.0001 bs=16, val acc 0.6500 ± 0.6353 over 2 seeds" in shown
+    assert "Cannot be told from it, seed by seed: lr=0.01 bs=16" in shown
+    assert "Its weights are those of seed 1" in shown
+    assert shown.count("complete") == 0
+    assert call(runs, "--trials") == 0
+    assert capsys.readouterr().out.count("complete") == 4
+
+
+def test_a_configuration_that_still_lacks_seeds_is_no_match_for_one_that_has_them(tiny_encoder, tiny_table, tmp_path):
+    runs = train(tmp_path / "runs", tiny_encoder, tiny_table, "study.seeds=2")
+    [first, *_] = [one for one in choose(runs).configurations if one.best.varied["lr"] == 1e-2]
+    for record in first.trials:
+        curve = tuple(replace(epoch, val_accuracy=0.99) for epoch in record.curve)
+        replace(record, curve=curve).write(runs / "mine/trials" / record.key)
+    assert choose(runs).winner.varied["lr"] == 1e-2
+    shutil.rmtree(runs / "mine/trials" / first.trials[1].key)  # as if it had not been begun
+    chosen = choose(runs)
+    assert chosen.winner.varied["lr"] == 1e-4
+    assert [one.missing for one in chosen.configurations] == [(), (first.trials[1].varied["seed"],)]
 
 
 class FakeHub:

@@ -10,7 +10,8 @@ import yaml
 
 from sweeper.config import Config, compose, compose_studies, from_plain, help_text, options, plain, redact_url
 from sweeper.errors import UserError
-from sweeper.schema import KEYS, Budget
+from sweeper.schema import KEYS
+from sweeper.strategy import Budget
 
 REPO = Path(__file__).parent.parent
 EXPERIMENTS = options("experiment")
@@ -120,6 +121,19 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["study=search", "study.lr=null"], "study.budget.trials", "got 20", "at most 4"),
         (["study=search", "study.lr=[1e-5,1e-4,1e-3]"], "study.budget.trials", "got 20", "at most 12"),
         (["study=search", "train.accumulate=32"], "train.accumulate", "got 32", "study.batch_size, which is [16]"),
+        (["study.seeds=0"], "study.seeds", "got 0", "a whole number 1 or more"),
+        (["study.seeds=[]"], "study.seeds", "got []", "one or more"),
+        (["study.seeds=[1,1]"], "study.seeds", "got [1, 1]", "no two the same"),
+        (["study.seeds=[-1]"], "study.seeds", "got [-1]", "from 0 to"),
+        (["study.seeds=1.5"], "study.seeds", "got 1.5", "a whole number"),
+        (
+            ["study.seeds=3", "train.seed=4294967294"],
+            "study.seeds",
+            "from train.seed=4294967294 on",
+            "up to 4294967295",
+        ),
+        (["study=search", "study.seeds=3"], "study.seeds", "got 3", "Search first, then train the best points"),
+        (["study=lr", "study.seed=[0,1]"], "study.seed", "got [0, 1]", "study.seeds trains each"),
         (["study=grid", "study.warmup=[0,0.1]"], "study.warmup", "got [0.0, 0.1]", "study=search takes it"),
         (["study=grid", "study.sampler=gp"], "study.sampler", "got gp", "study=search takes it"),
         (["study=search", "study.sampler=null"], "study.sampler", "got null", "tpe, gp, random or qmc"),
@@ -364,6 +378,18 @@ def test_a_configuration_from_before_there_were_searches_is_read() -> None:
     values = plain(config)
     values["study"] = {key: values["study"][key] for key in ("name", "lr", "batch_size")}
     assert from_plain(values) == config
+
+
+@pytest.mark.parametrize("study", ["lr", "batch", "grid", "single"])
+def test_every_study_but_a_search_takes_seeds_as_a_number_or_a_list(study: str) -> None:
+    assert compose([f"study={study}"]).study.seeds is None
+    assert compose([f"study={study}", "study.seeds=3"]).study.seeds == 3
+    listed = compose([f"study={study}", "study.seeds=[0, 7]"])
+    assert listed.study.seeds == (0, 7)
+    assert from_plain(json.loads(json.dumps(plain(listed)))) == listed
+    assert [one.study.seeds for one in compose_studies(["study=lr,batch", "study.seeds=2"])] == [2, 2]
+    with pytest.raises(UserError, match=r"study\.seeds: got 2, takes null in study=search"):
+        compose_studies([f"study={study},search", "study.seeds=2"])
 
 
 def test_a_winner_frozen_before_there_was_cuda_graphs_is_read_as_it_was_trained() -> None:

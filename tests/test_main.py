@@ -1,6 +1,7 @@
 """The whole way through the command line: a real 2×1 grid, what it leaves in Optuna and MLflow, and its winner."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from sweeper.__main__ import main
+from sweeper.study.configurations import winner_of
 from sweeper.study.record import RECORD, WEIGHTS
 from tests.command_line import command, overrides, records
 
@@ -125,6 +127,38 @@ def test_a_killed_sweep_goes_on_and_ends_as_if_undisturbed(swept, tmp_path, tiny
     assert command("sweeper", *overrides(tiny_encoder, tiny_table), cwd=tmp_path).returncode == 0
     expected = {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(swept[0])}
     assert {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(tmp_path)} == expected
+
+
+def test_seeds_killed_half_way_end_as_if_undisturbed_and_reuse_what_one_seed_had(
+    swept, tmp_path, tiny_encoder, tiny_table
+):
+    given = [*overrides(tiny_encoder, tiny_table), "launcher.workers=1", "launcher.threads=1", "tracking=none"]
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    shutil.copytree(swept[0], killed)
+    undisturbed.mkdir()
+    assert command("sweeper", *given, "study.seeds=[0,1,2]", cwd=undisturbed).returncode == 0
+    arguments = [sys.executable, "-m", "sweeper", *given, "study.seeds=3"]
+    process = subprocess.Popen(arguments, cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(killed.glob(f"runs/rows/trials/*/{RECORD}"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = command("sweeper", *given, "study.seeds=3", cwd=killed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("taken over: already trained") in (4, 5)  # another may have ended before the signal
+    expected = {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(undisturbed)}
+    assert len(expected) == 6
+    assert {r.key: (r.weights_sha256, [e.val_loss for e in r.curve]) for r in records(killed)} == expected
+    best = winner_of(records(undisturbed))
+    for folder in (undisturbed, killed):
+        assert [
+            path.parent.name for path in folder.glob(f"runs/rows/trials/*/{WEIGHTS}") if path.parent.name == best.key
+        ]
+    assert " over 3 seeds (95% interval " in done.stdout
+    assert f"Its weights are those of seed {best.config['train']['seed']}, its best" in done.stdout
+    frozen = command("sweeper.best", "--export", "frozen", "--json", cwd=killed)
+    assert json.loads(frozen.stdout)["winner"]["key"] == best.key
 
 
 @pytest.mark.parametrize(

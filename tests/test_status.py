@@ -134,6 +134,35 @@ def test_a_search_shows_its_budget_and_counts_the_trials_to_come(runs, capsys, h
     assert "left" not in shown()
 
 
+def test_several_seeds_are_a_row_a_configuration_and_every_trial_can_be_had(runs, printed, holder):
+    file = runs / "made" / "studies" / "lr@1.json"
+    study = json.loads(file.read_text())
+    study["config"]["study"] = {"seeds": 2}
+    study["config"]["train"]["seed"] = 0
+    places = {"k1": (1e-1, 0), "k2": (1e-1, 1), "k3": (1e-2, 0), "k4": (1e-2, 1)}
+    study["trials"] = {key: {"lr": lr, "batch_size": 8, "seed": seed} for key, (lr, seed) in places.items()}
+    file.write_text(json.dumps(study))
+    replace(record("k2"), varied={"lr": 1e-3, "seed": 1}).write(runs / "made" / "trials" / "k2")
+    shown = printed("--runs", str(runs))
+    assert shown["title"].startswith("made/lr@1: 2 complete, 1 running, 1 waiting")
+    assert shown["lr=0.1"].split() == ["lr=0.1", "bs=8", "2", "complete", "6", "0.5000", "0.0000"]
+    assert "1 running, 1 waiting" in shown["lr=0.01"]
+    assert f"process {holder.pid} on" in shown["lr=0.01"]
+    assert main(["--runs", str(runs), "--trials"]) == 0
+
+
+def test_a_seed_whose_record_is_damaged_has_no_part_in_the_mean(runs, printed):
+    file = runs / "made" / "studies" / "lr@1.json"
+    study = json.loads(file.read_text())
+    study["config"] |= {"study": {"seeds": [3, 4]}, "train": {"epochs": 3, "seed": 0}}
+    study["trials"] = {key: {"lr": 1e-1, "batch_size": 8, "seed": seed} for key, seed in (("k1", 3), ("k2", 4))}
+    file.write_text(json.dumps(study))
+    (runs / "made" / "trials" / "k2" / "record.json").write_text("{")
+    assert printed("--runs", str(runs))["lr=0.1"].split() == [
+        "lr=0.1", "bs=8", "1", "complete,", "1", "damaged", "3", "0.5000", "–",
+    ]  # fmt: skip
+
+
 def test_a_search_that_has_found_nothing_yet_has_a_table(runs, printed):
     content = {"study": "search", "id": "made/search@1", "trials": {}, "config": {"train": {"epochs": 3}}}
     (runs / "made" / "studies" / "search@1.json").write_text(json.dumps(content))

@@ -1,16 +1,22 @@
-"""The answer, in words: which settings won, how sure that is, and what to look at before trusting it."""
+"""The answer, in words: which settings won, how sure that is, and what to look at before trusting it.
+
+Where the winner has several seeds it is compared with the others seed by seed; else trials are, sentence by sentence.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sweeper.intervals import Interval
 from sweeper.reporting.baseline import Baseline
-from sweeper.reporting.comparison import Comparison, Interval, PairedTest, mcnemar, paired_t, wilson
-from sweeper.reporting.curve_figures import title
+from sweeper.reporting.comparison import Comparison, PairedTest, mcnemar, paired_t, wilson
+from sweeper.reporting.curve_figures import settings_text, title
 from sweeper.reporting.evidence import Evidence
 from sweeper.reporting.setting_figures import TITLES, Setting, judged, value_of, values_tried
+from sweeper.study.configurations import Configuration, Standing, without_seed
 from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import estimate_text, standing_text
 
 NONE = "–"
 SETTINGS: tuple[Setting, ...] = ("lr", "batch_size")
@@ -30,14 +36,16 @@ class Answer:
     Attributes:
         winner: None where no trial is complete.
         comparison: the winner's own, with its interval.
-        runner_up: sentence on the second best trial; None where there is none.
-        same: trials that cannot be told from the winner, best first.
-        worse: number of trials that are worse.
+        seeds: the winner's configuration against the others; None where it has one seed.
+        runner_up: sentence on the second best trial (of several seeds, configuration); None where there is none.
+        same: trials (configurations) that cannot be told from the winner, best first.
+        worse: number of trials (configurations) that are worse.
         notes: what to look at before trusting the answer.
     """
 
     winner: TrialRecord | None
     comparison: Comparison | None
+    seeds: Standing | None
     runner_up: str | None
     same: tuple[str, ...]
     worse: int
@@ -49,17 +57,54 @@ def make_answer(evidence: Evidence) -> Answer:
     winner = evidence.winner
     if winner is None:
         reasons = sorted({f"{one.state}: {one.reason}" if one.reason else one.state for one in evidence.records})
-        return Answer(None, None, None, (), 0, (*reasons, *_about_studies(evidence), *_about_data(evidence)))
-    found = evidence.comparisons
+        return Answer(None, None, None, None, (), 0, (*reasons, *_about_studies(evidence), *_about_data(evidence)))
+    found, notes = evidence.comparisons, tuple(_notes(winner, evidence))
+    if len(evidence.configurations[0].scores) > 1:
+        first, *others = evidence.standings
+        same, worse = ([one for one in others if one.verdict == verdict] for verdict in ("same", "worse"))
+        named, unjudged = tuple(configuration_title(one.configuration) for one in same), not_compared(others)
+        return Answer(winner, found[winner.key], first, lead_of(others), named, len(worse), (*unjudged, *notes))
     scored = [record for record in evidence.records[1:] if found[record.key].verdict != "none"]
     return Answer(
         winner,
         found[winner.key],
+        None,
         runner_up=_runner_up(scored[0], found[scored[0].key], evidence) if scored else None,
         same=tuple(title(one) for one in scored if found[one.key].verdict == "same"),
         worse=sum(found[one.key].verdict == "worse" for one in scored),
-        notes=(*_about_studies(evidence), *_about_winner(winner, evidence), *_about_data(evidence)),
+        notes=notes,
     )
+
+
+def _notes(winner: TrialRecord, evidence: Evidence) -> Iterator[str]:
+    yield from _about_studies(evidence)
+    yield from _about_winner(winner, evidence)
+    yield from _about_data(evidence)
+
+
+def lead_of(others: Sequence[Standing]) -> str | None:
+    """A sentence on the second best configuration."""
+    scored = next((one for one in others if one.configuration.estimate is not None), None)
+    if scored is None or (mean := scored.configuration.estimate) is None:
+        return None
+    start = f"The runner-up, {configuration_title(scored.configuration)}, reaches {estimate_text(mean)}."
+    lead = scored.lead
+    if scored.verdict == "unknown" or lead is None:
+        return f"{start} Whether it is really worse cannot be said ({standing_text(scored)})."
+    end = "It is worse than the winner." if scored.verdict == "worse" else "It cannot be told from the winner."
+    return f"{start} With the same seed the winner is better by {estimate_text(lead)}. {end}"
+
+
+def not_compared(others: Sequence[Standing]) -> Iterator[str]:
+    """Configurations that the seeds say nothing of, and why."""
+    for one in others:
+        if one.verdict in ("unknown", "none"):
+            yield f"{configuration_title(one.configuration)}: {standing_text(one)}."
+
+
+def configuration_title(one: Configuration) -> str:
+    """What a configuration is called: its trials' title without the seed; never empty."""
+    return settings_text(without_seed(one.best.varied)) or one.best.key[:8]
 
 
 def _runner_up(record: TrialRecord, found: Comparison, evidence: Evidence) -> str:

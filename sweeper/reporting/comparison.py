@@ -3,37 +3,25 @@
 Accuracies get Wilson intervals and the exact McNemar test, a regression's mean squared errors normal
 intervals and the paired t-test. Every trial is tested against the same winner, so p-values are adjusted
 by Holm's method before a trial is called worse. Limit: the tests speak of these trained weights on
-sentences like these; how far another seed would move a trial is not in them.
+sentences like these; how far another seed would move a trial is not in them (see `study/configurations.py`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.intervals import Interval
+from sweeper.study.configurations import Verdict
 from sweeper.study.record import TrialRecord
-
-Verdict = Literal["winner", "same", "worse", "unknown", "none"]
 
 Z95 = 1.959963984540054
 LEVEL = 0.05
 AGREES = 1e-3  # predictions whose accuracy is further from the recorded one belong to other rows
 SAME_LOSS = 1e-2  # the same for a regression's loss, relative; its precision may be 16 bits
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95% interval, lower end first."""
-
-    low: float
-    high: float
-
-    def overlaps(self, other: "Interval") -> bool:
-        """Whether the two have a value in common."""
-        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True)

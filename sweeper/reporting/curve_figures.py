@@ -17,6 +17,7 @@ from sweeper.reporting.drawing import (
     style,
     upright_line,
 )
+from sweeper.study.configurations import Configuration
 from sweeper.study.record import TrialRecord, trial_name
 from sweeper.study.space import GRID
 
@@ -104,17 +105,19 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def validation_losses(records: Sequence[TrialRecord]) -> Figure:
+def validation_losses(configurations: Sequence[Configuration]) -> Figure:
     """Every trial's validation loss; the legend switches trials on and off.
 
     Args:
-        records: best first; the first is drawn thickest.
+        configurations: best first, each with a colour for all its seeds; the first one's best trial is drawn thickest.
     """
-    shown = [record for record in records if record.curve]
+    places = [(one, place) for place, each in enumerate(configurations) for one in each.trials if one.curve]
+    shown = [record for record, _ in places]
     low, high, _ = loss_range(shown, ["val_loss"])
     epochs = max((len(record.curve) for record in shown), default=1)
     x = axis("epoch", showgrid=False, range=[0.8, epochs + 0.2], dtick=max(1, -(-epochs // 20)))
-    traces = [_overlay(record, number, len(shown)) for number, record in enumerate(shown)]
+    best = configurations[0].best if configurations else None
+    traces = [_overlay(record, place, len(shown), thick=record is best) for record, place in places]
     legend = {"itemclick": "toggle", "itemdoubleclick": "toggleothers", "font": {"size": 11}}
     return figure(
         traces[::-1], x, axis("validation loss", range=[low, high]), 560,
@@ -122,10 +125,10 @@ def validation_losses(records: Sequence[TrialRecord]) -> Figure:
     )  # fmt: skip
 
 
-def _overlay(record: TrialRecord, number: int, trials: int) -> dict[str, Any]:
-    color, dash, _ = (VALIDATION, "solid", "") if number == 0 else style(number - 1, OTHERS)
+def _overlay(record: TrialRecord, place: int, trials: int, *, thick: bool) -> dict[str, Any]:
+    color, dash, _ = (VALIDATION, "solid", "") if place == 0 else style(place - 1, OTHERS)
     marks: dict[str, Any] = {"mode": "lines"}
-    if trials <= MANY or number == 0:
+    if trials <= MANY or thick:
         sizes = [9 if one.epoch == record.overfit_epoch else 0 for one in record.curve]
         marks = {"mode": "lines+markers", "marker": {"size": sizes, "opacity": 1}}
     return {
@@ -133,7 +136,7 @@ def _overlay(record: TrialRecord, number: int, trials: int) -> dict[str, Any]:
         "name": plain(title(record)),
         "x": [one.epoch for one in record.curve],
         "y": [_rounded(finite(one.val_loss)) for one in record.curve],
-        "line": {"color": color, "dash": dash, "width": 4 if number == 0 else 1.5},
+        "line": {"color": color, "dash": dash, "width": 4 if thick else 1.5},
         **marks,
     }
 
@@ -145,7 +148,12 @@ def title(record: TrialRecord) -> str:
 
 def also_text(record: TrialRecord) -> str:
     """`optimizer.name=sgd`: what tells a trial from others of its learning rate and batch size; may be empty."""
-    return settings_text({name: value for name, value in record.varied.items() if name not in GRID})
+    return settings_text(also_of(record))
+
+
+def also_of(record: TrialRecord) -> dict[str, Any]:
+    """The same as values."""
+    return {name: value for name, value in record.varied.items() if name not in GRID}
 
 
 def settings_text(varied: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ another version), the report goes without what needs it and says why.
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from sweeper.data.corpus import Corpus, load_corpus
 from sweeper.data.settings import DataSettings
 from sweeper.errors import UserError
 from sweeper.reporting.comparison import Comparison, compare
-from sweeper.study.latest import data_in_use, read_records, tested, tested_file
+from sweeper.study.configurations import Configuration, Standing, configurations, has_seeds, standings
+from sweeper.study.latest import data_in_use, read_records, seeds_to_come, tested, tested_file
 from sweeper.study.latest import experiments as experiments_in
-from sweeper.study.record import PREDICTIONS, TrialRecord, rank
+from sweeper.study.record import PREDICTIONS, TrialRecord
 from sweeper.study.table import all_varied
 
 TRIALS, STUDIES, CACHE = "trials", "studies", "cache"
@@ -39,7 +42,8 @@ class Evidence:
     """An experiment as its files tell it.
 
     Attributes:
-        records: trials of one data fingerprint, best first; `varied` names all that differs among them.
+        records: trials of one data fingerprint, those of the best configuration first, in each the best first; `varied`
+            names all that differs among them.
         left_out: number of trials on other data, which do not compare.
         predictions: validation predictions (n,) at the overfitting point, by trial key.
         corpus: None where the data cannot be read; `corpus_trouble` says why.
@@ -47,6 +51,7 @@ class Evidence:
         tested_before: other trials of these, which were winners once and met the test split then.
         studies: the trial keys of every study, by `<study>@<configuration>`.
         unfinished: by a study's name, how many of its trials have no result yet, and of how many.
+        missing: seeds without a result yet, see `configurations.missing_seeds`.
         published: the experiment's published figures; None where there are none.
     """
 
@@ -62,16 +67,38 @@ class Evidence:
     tested_before: tuple[TrialRecord, ...] = ()
     studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unfinished: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """The trials by configuration, best first."""
+        return configurations(self.records, self.missing)
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """Each configuration against the winner, over the seeds that both have."""
+        return standings(self.configurations)
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether a configuration has several seeds."""
+        return has_seeds(self.configurations)
 
     @property
     def winner(self) -> TrialRecord | None:
-        """The best complete trial."""
+        """The best trial of the best configuration."""
         return self.records[0] if self.records[0].score > -np.inf else None
+
+    @cached_property
+    def shown_configurations(self) -> list[Configuration]:
+        """The best configurations, as many as are listed and drawn with all their trials."""
+        upto = list(accumulate(len(one.trials) for one in self.configurations))
+        return self.configurations[: max(1, bisect_right(upto, MOST_SHOWN))]
 
     @property
     def shown(self) -> tuple[TrialRecord, ...]:
-        """The best trials, as many as are listed and drawn one by one."""
-        return self.records[:MOST_SHOWN]
+        """The trials of these configurations."""
+        return self.records[: sum(len(one.trials) for one in self.shown_configurations)]
 
     @property
     def regression(self) -> bool:
@@ -106,7 +133,9 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
     if not everything:
         raise UserError(f"{folder}: there is no finished trial of {name}. Run `make sweep` first.{_others(runs, name)}")
     data = data_in_use(folder, everything)
-    records = tuple(distinct(rank(record for record in everything if record.data == data)))
+    missing = seeds_to_come(folder, everything)
+    ranked = configurations((record for record in reversed(everything) if record.data == data), missing)
+    records = tuple(distinct([trial for one in ranked for trial in one.trials]))
     corpus, trouble = _corpus(records[0], runs)
     studies = _studies(folder)
     return Evidence(
@@ -122,6 +151,7 @@ def gather(runs: Path, name: str, experiments: Sequence[Path]) -> Evidence:
         tested_before=tested(folder, records[1:]),
         studies=studies,
         unfinished=_unfinished(studies, {one.key: one.data for one in everything}, data),
+        missing=missing,
     )
 
 

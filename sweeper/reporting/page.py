@@ -20,6 +20,7 @@ from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.curve_figures import also_text, title
 from sweeper.reporting.drawing import Figure, short
 from sweeper.reporting.evidence import Evidence
+from sweeper.study.seeds_table import estimate_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -62,6 +63,7 @@ def render(evidence: Evidence, baseline: Baseline | None, made: Mapping[str, Any
         "evidence": evidence,
         "regression": evidence.regression,
         **sections.answer(evidence, baseline),
+        **sections.seeds(evidence),
         **sections.trials(evidence),
         **sections.pictures(evidence, plots.add),
         **sections.published(evidence),
@@ -100,7 +102,7 @@ def _environment() -> Environment:
         "also": also_text,
         "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
     }
-    environment.globals["figure_text"] = figure_text
+    environment.globals |= {"figure_text": figure_text, "estimate_text": estimate_text}
     return environment
 
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.config import compose, plain
+from sweeper.intervals import Interval
 from sweeper.reporting.answer import SETTINGS, chance
 from sweeper.reporting.baseline import Baseline
-from sweeper.reporting.comparison import Interval, wilson
+from sweeper.reporting.comparison import wilson
 from sweeper.reporting.evidence import STUDIES, Evidence
 from sweeper.reporting.machine import describe
 from sweeper.reporting.setting_figures import cost
+from sweeper.study.configurations import seed_of
 from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import plain_seeds
 from sweeper.study.table import batch_of, lr_of
 
 FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1")
@@ -46,11 +49,13 @@ def make_result(evidence: Evidence, baseline: Baseline | None) -> dict[str, Any]
         "precision": first.precision,
         "threads": first.threads,
         "seed": first.config["train"]["seed"],
+        "seeds": sorted({seed_of(record) for record in evidence.records}),
         "data": first.data,
         "task": "regression" if evidence.regression else "classification",
         "classes": card and card["classes"],
         "rows": card and dict(card["rows"]),
         "row_caps": {name: cap for name, cap in first.config["data"].get("rows", {}).items() if name in ROWS and cap},
+        "configurations": plain_seeds(evidence.configurations),
         "trials": [_trial(record, evidence) for record in evidence.records],
         "trial_seconds": sum(record.seconds for record in evidence.records),
         "winner": None if winner is None else winner.key,

@@ -8,12 +8,15 @@ from sweeper.reporting import answer as words
 from sweeper.reporting import curve_figures, data_figures, setting_figures
 from sweeper.reporting.baseline import Baseline
 from sweeper.reporting.comparison import wilson
-from sweeper.reporting.curve_figures import also_text, title
+from sweeper.reporting.curve_figures import also_of, also_text, settings_text, title
 from sweeper.reporting.drawing import Figure
-from sweeper.reporting.evidence import MOST_SHOWN, Evidence
+from sweeper.reporting.evidence import Evidence
+from sweeper.reporting.heat_map import heat_map
 from sweeper.reporting.published import beside
 from sweeper.scores import largest_confusions
+from sweeper.study.configurations import without_seed
 from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import each_seed, seeds_text, standing_text
 from sweeper.study.table import batch_of, lr_of
 
 Values = dict[str, Any]
@@ -60,6 +63,24 @@ def trials(evidence: Evidence) -> Values:
     return {"trials": rows, "also": _others(evidence), "tested": any(row["found"].test for row in rows)}
 
 
+def seeds(evidence: Evidence) -> Values:
+    """The table of configurations, where there are several seeds."""
+    rows: list[Values] = [
+        {
+            "standing": standing,
+            "one": standing.configuration,
+            "lr": lr_of(standing.configuration.best),
+            "batch": batch_of(standing.configuration.best),
+            "also": settings_text(without_seed(also_of(standing.configuration.best))),
+            "seeds": seeds_text(standing.configuration),
+            "each": each_seed(standing.configuration),
+            "against": standing_text(standing),
+        }
+        for standing in (evidence.standings[: len(evidence.shown_configurations)] if evidence.has_seeds else ())
+    ]
+    return {"configurations": rows, "also_configurations": any(row["also"] for row in rows)}
+
+
 def _others(evidence: Evidence) -> bool:
     """Whether trials differ in more than learning rate and batch size."""
     return any(also_text(record) for record in evidence.records)
@@ -72,17 +93,16 @@ def _which(evidence: Evidence) -> str:
 
 def _heat_maps(evidence: Evidence) -> list[Figure]:
     """One of all trials where they fill a grid; else one of each grid study, which crossing studies cannot thin out."""
-    whole = setting_figures.heat_map(evidence.records, regression=evidence.regression)
+    whole = heat_map(evidence.configurations, regression=evidence.regression)
     if whole is not None:
         return [whole]
     maps = []
     for study, keys in evidence.studies.items():
         own = set(keys)
-        inside = [record for record in evidence.records if record.key in own]
+        inside = [one for one in evidence.configurations if any(trial.key in own for trial in one.trials)]
         if study.startswith("grid@") and inside:
-            maps.append(
-                setting_figures.heat_map(inside, regression=evidence.regression, winner=evidence.records[0], filled=0.0)
-            )
+            winner = evidence.configurations[0]
+            maps.append(heat_map(inside, regression=evidence.regression, winner=winner, filled=0.0))
     return [one for one in maps if one is not None]
 
 
@@ -92,13 +112,19 @@ def pictures(evidence: Evidence, add: Add) -> Values:
     low, high, beyond = curve_figures.loss_range(records)
     what = "Validation loss" if regression else "Validation accuracy"
     better = "Lower" if regression else "Higher"
+    seeds_drawn = (
+        "Where there are several seeds the line goes through their mean, the bar is that of the mean over seeds, and "
+        "the pale points are the seeds. "
+        if evidence.has_seeds
+        else ""
+    )
     settings = [
         add(
-            setting_figures.against(records, evidence.comparisons, setting, regression=regression),
+            setting_figures.against(evidence.configurations, evidence.comparisons, setting, regression=regression),
             f"{what} at the overfitting point against {setting_figures.TITLES[setting]} (logarithmic). {better} is "
             "better; bars are 95% intervals (where lines are many, of the winner's line alone): where two overlap "
-            "widely, the difference may be chance. A line joins trials that differ in nothing else; trials without "
-            "such a neighbour are points where they are most of all, and else left out.",
+            f"widely, the difference may be chance. {seeds_drawn}A line joins trials that differ in nothing else; "
+            "trials without such a neighbour are points where they are most of all, and else left out.",
         )
         for setting in ("lr", "batch_size")
     ]
@@ -107,15 +133,17 @@ def pictures(evidence: Evidence, add: Add) -> Values:
             grid,
             f"{what} at the overfitting point for each pair of settings; the star is the winner, a cross a trial "
             "without a figure. A plateau of equal colour means that the choice matters little there."
+            + (" Means over seeds." if evidence.has_seeds else "")
             + (" Where trials of a pair differ in something else, the best is shown." if _others(evidence) else ""),
         )
         for grid in _heat_maps(evidence)
     ]
     _, _, cut = curve_figures.loss_range(records, ["val_loss"])
     overlay = add(
-        curve_figures.validation_losses(evidence.shown),
+        curve_figures.validation_losses(evidence.shown_configurations),
         f"Validation loss of {_which(evidence)}, the thick line is the winner's, dots are overfitting points. Click a "
         "name to switch it off, double-click to see it alone. A rise after a fall is overfitting."
+        + (" Seeds of a configuration share a colour." if evidence.has_seeds else "")
         + (" Losses above the picture are cut off; double-click it to see them." if cut else ""),
     )
     return {
@@ -238,7 +266,7 @@ def _pruned(evidence: Evidence) -> Values:
 def cost(evidence: Evidence, add: Add) -> Values:
     """Seconds, speed, and what early stopping would have saved."""
     costs = [(record, setting_figures.cost(record)) for record in evidence.records if record.curve]
-    shown = costs[:MOST_SHOWN]
+    shown = costs[: len(evidence.shown)]
     total = sum(one.seconds for _, one in costs)
     return {
         "costs": shown,
@@ -249,7 +277,7 @@ def cost(evidence: Evidence, add: Add) -> Values:
         "saved_seconds": sum(one.saved for _, one in costs),
         "cost_plot": add(
             setting_figures.cost_figure([record for record, _ in shown]) if total else None,
-            f"Seconds of {_which(evidence)}. The hatched part came after the epoch at which early stopping at the overfitting "
-            "point would have ended it.",
+            f"Seconds of {_which(evidence)}. The hatched part came after the epoch at which early stopping at the "
+            "overfitting point would have ended it.",
         ),
     }

@@ -1,25 +1,26 @@
-"""The pictures of settings: figures against learning rate and batch size, the grid's heat map, the cost."""
+"""The pictures of settings: figures against learning rate and batch size, and the cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sweeper.intervals import Interval
 from sweeper.reporting.comparison import Comparison
 from sweeper.reporting.curve_figures import settings_text, title
 from sweeper.reporting.drawing import TRAIN, VALIDATION, Figure, axis, figure, labelled, plain, style
-from sweeper.study.record import TrialRecord, rank
+from sweeper.study.configurations import Configuration, has_seeds, seed_of, winner_of, without_seed
+from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import seeds_text
 from sweeper.study.table import batch_of, lr_of
 
 Setting = Literal["lr", "batch_size"]
 
 TITLES = {"lr": "learning rate", "batch_size": "batch size"}
-FILLED = 0.6  # share of a grid's cells that must have a trial, or its picture is mostly holes
 ALONE = "other trials"
 MOST_NAMES = 40
 LONGEST_TITLE = 44  # what tells two trials apart may stand at the end
 MOST_TICKS = 16
 MOST_LINES_WITH_BARS = 4
-MOST_CELLS_WITH_TEXT = 150
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def winner_if_stopped(records: Sequence[TrialRecord]) -> TrialRecord | None:
         records: best first.
     """
     stopped = [replace(one, state="pruned") if one.state == "diverged" else one for one in records]
-    first = next(iter(rank(stopped)), None)
-    return first if first is not None and first.is_candidate and first.key != records[0].key else None
+    first = winner_of(stopped)
+    return first if first is not None and first.key != records[0].key else None
 
 
 def unspent(record: TrialRecord) -> float:
@@ -90,26 +91,39 @@ def values_tried(records: Sequence[TrialRecord], setting: Setting) -> list[float
     return sorted({value_of(record, setting) for record in records})
 
 
+def height(one: Configuration) -> float | None:
+    """What configurations are compared by: the mean over their seeds of what trials are judged by."""
+    return None if one.estimate is None else one.estimate.mean
+
+
 def against(
-    records: Sequence[TrialRecord], comparisons: Mapping[str, Comparison], setting: Setting, *, regression: bool
+    configurations: Sequence[Configuration],
+    comparisons: Mapping[str, Comparison],
+    setting: Setting,
+    *,
+    regression: bool,
 ) -> Figure | None:
     """The judged figure with its 95% interval against a setting, one line for each combination of the others.
 
+    Of several seeds the line goes through the mean, the interval is that of the mean, and each seed is a pale point.
+
     Args:
-        records: best first.
+        configurations: best first.
 
     Returns:
         None where fewer than two values were tried.
     """
-    values = values_tried(records, setting)
+    values = values_tried([one.best for one in configurations], setting)
     if len(values) < 2:
         return None
-    groups = _groups(records, setting)
+    groups = _groups(configurations, setting)
     shown = sorted(groups, key=lambda name: -len(groups[name]))
-    traces = [_group(name, groups[name], number, comparisons, setting, regression) for number, name in enumerate(shown)]
+    traces = [_group(name, groups[name], number, comparisons, setting) for number, name in enumerate(shown)]
     for name, trace in zip(shown, traces, strict=True):
-        trace["error_y"]["visible"] = len(shown) <= MOST_LINES_WITH_BARS or records[0] in groups[name]
-    traces += _unjudged([record for name in shown for record in groups[name]], traces, setting, regression)
+        trace["error_y"]["visible"] = len(shown) <= MOST_LINES_WITH_BARS or configurations[0] in groups[name]
+    crosses = _unjudged([one for name in shown for one in groups[name]], traces, setting)
+    seeds = (_seeds(groups[name], number, setting, regression) for number, name in enumerate(shown))
+    traces += [*(one for one in seeds if one["x"]), *crosses]
     ticks: dict[str, Any] = {"exponentformat": "e", "dtick": 1} if setting == "lr" else {}
     if len(values) <= MOST_TICKS:
         ticks = {"tickmode": "array", "tickvals": values, "ticktext": [f"{value:g}" for value in values]}
@@ -118,53 +132,84 @@ def against(
     return figure(traces, x, y, showlegend=len(traces) > 1)
 
 
-def _groups(records: Sequence[TrialRecord], setting: Setting) -> dict[str, list[TrialRecord]]:
-    """Trials that differ in nothing but the setting, by their common rest, and the winner, which may be alone.
+def _groups(configurations: Sequence[Configuration], setting: Setting) -> dict[str, list[Configuration]]:
+    """Configurations that differ in nothing but the setting, by their common rest, and the winner, which may be alone.
 
     The others that are alone are one group where they are most of all, as in a search that varies much; else left out.
     """
-    groups: dict[str, list[TrialRecord]] = {}
-    for record in sorted(records, key=lambda one: value_of(one, setting)):
-        others = {name: value for name, value in record.varied.items() if name != setting}
-        groups.setdefault(settings_text(others), []).append(record)
-    joined = {name: group for name, group in groups.items() if len(group) > 1 or group[0] is records[0]}
+    groups: dict[str, list[Configuration]] = {}
+    several = has_seeds(configurations)
+    for one in sorted(configurations, key=lambda one: value_of(one.best, setting)):
+        varied = without_seed(one.best.varied) if several else one.best.varied
+        others = {name: value for name, value in varied.items() if name != setting}
+        groups.setdefault(settings_text(others), []).append(one)
+    joined = {name: group for name, group in groups.items() if len(group) > 1 or group[0] is configurations[0]}
     alone = [group[0] for name, group in groups.items() if name not in joined]
-    return joined | ({ALONE: alone} if len(alone) > len(records) / 2 else {})
+    return joined | ({ALONE: alone} if len(alone) > len(configurations) / 2 else {})
 
 
 def _group(
     name: str,
-    group: Sequence[TrialRecord],
+    group: Sequence[Configuration],
     number: int,
     comparisons: Mapping[str, Comparison],
     setting: Setting,
-    regression: bool,
 ) -> dict[str, Any]:
     color, dash, symbol = style(number)
-    group = [record for record in group if judged(record, regression) is not None]
-    heights = [judged(record, regression) or 0.0 for record in group]
-    intervals = [comparisons[record.key].interval for record in group]
+    group = [one for one in group if height(one) is not None]
+    heights = [height(one) or 0.0 for one in group]
+    intervals = [_interval(one, comparisons) for one in group]
     above = [0.0 if one is None else one.high - height for one, height in zip(intervals, heights, strict=True)]
     below = [0.0 if one is None else height - one.low for one, height in zip(intervals, heights, strict=True)]
     return {
         "type": "scatter",
         "mode": "markers" if name == ALONE else "lines+markers",
         "name": plain(name) or "all trials",
-        "x": [value_of(record, setting) for record in group],
+        "x": [value_of(one.best, setting) for one in group],
         "y": heights,
         "error_y": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.2},
         "line": {"color": color, "dash": dash, "width": 1.5},
         "marker": {"size": 9, "symbol": symbol},
-        "text": [plain(title(record)) for record in group],
+        "text": [plain(name_of(one)) for one in group],
+        "hovertemplate": "%{text}<br>%{y:.4f}<extra></extra>",
+    }
+
+
+def name_of(one: Configuration) -> str:
+    """A trial's title, or that of several without the seed, with their number."""
+    if one.asked == 1:
+        return title(one.best)
+    return f"{settings_text(without_seed(one.best.varied))}: mean, {seeds_text(one)} seeds".lstrip(": ")
+
+
+def _interval(one: Configuration, comparisons: Mapping[str, Comparison]) -> Interval | None:
+    """Of the mean over seeds; of a single trial that of its sentences."""
+    several = one.estimate is not None and one.estimate.n > 1
+    return one.estimate.interval if one.estimate and several else comparisons[one.best.key].interval
+
+
+def _seeds(group: Sequence[Configuration], number: int, setting: Setting, regression: bool) -> dict[str, Any]:
+    """A pale point for each seed of those that have several."""
+    trials = [trial for one in group if len(one.scores) > 1 for trial in one.by_seed if trial.is_candidate]
+    color, _, symbol = style(number)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "seeds",
+        "showlegend": False,
+        "x": [value_of(trial, setting) for trial in trials],
+        "y": [judged(trial, regression) for trial in trials],
+        "marker": {"size": 6, "symbol": symbol, "color": color, "opacity": 0.4},
+        "text": [plain(f"{title(trial)}, seed {seed_of(trial)}") for trial in trials],
         "hovertemplate": "%{text}<br>%{y:.4f}<extra></extra>",
     }
 
 
 def _unjudged(
-    records: Sequence[TrialRecord], traces: Sequence[Mapping[str, Any]], setting: Setting, regression: bool
+    configurations: Sequence[Configuration], traces: Sequence[Mapping[str, Any]], setting: Setting
 ) -> list[dict[str, Any]]:
     """Crosses at the foot of the picture for trials without a figure."""
-    left = [record for record in records if judged(record, regression) is None]
+    left = [one.best for one in configurations if height(one) is None]
     if not left:
         return []
     feet = [
@@ -184,65 +229,6 @@ def _unjudged(
             "hovertemplate": "%{text}<extra></extra>",
         }
     ]
-
-
-def heat_map(
-    records: Sequence[TrialRecord], *, regression: bool, winner: TrialRecord | None = None, filled: float = FILLED
-) -> Figure | None:
-    """Learning rate by batch size; None unless enough cells of a grid of at least 2 by 2 have a trial.
-
-    Args:
-        records: best first; where other settings vary too a cell shows its best trial.
-        winner: gets the star, if it is among them; None: the first.
-        filled: share of the cells that must have a trial.
-    """
-    winner = winner or next(iter(records), None)
-    rates, sizes = values_tried(records, "lr"), values_tried(records, "batch_size")
-    cells: dict[tuple[float, float], TrialRecord] = {}
-    for record in records:
-        cells.setdefault((value_of(record, "batch_size"), value_of(record, "lr")), record)
-    if winner is None or len(rates) < 2 or len(sizes) < 2 or len(cells) < filled * len(rates) * len(sizes):
-        return None
-    found = [[cells.get((size, rate)) for rate in rates] for size in sizes]
-    written = len(cells) <= MOST_CELLS_WITH_TEXT
-    trace = {
-        "type": "heatmap",
-        "z": [[None if one is None else judged(one, regression) for one in row] for row in found],
-        "text": [[_cell(one, winner, regression) for one in row] for row in found],
-        "texttemplate": "%{text}" if written else "",
-        "hovertemplate": "%{text}<extra></extra>",
-        "colorscale": "Cividis",
-        "reversescale": regression,
-        "colorbar": {"title": {"text": "validation loss" if regression else "validation accuracy", "side": "right"}},
-        "xgap": 2,
-        "ygap": 2,
-    }
-    x = labelled("learning rate", [f"{rate:.4g}" for rate in rates], showgrid=False, range=[-0.5, len(rates) - 0.5])
-    y = labelled("batch size", [f"{size:g}" for size in sizes], showgrid=False, range=[-0.5, len(sizes) - 0.5])
-    marks = _marks(found, winner, regression, star=not written)
-    return figure([trace], x, y, 160 + 44 * len(sizes), annotations=marks)
-
-
-def _marks(
-    found: Sequence[Sequence[TrialRecord | None]], winner: TrialRecord, regression: bool, *, star: bool
-) -> list[dict[str, Any]]:
-    """A cross on cells whose trial has no figure, which a heat map leaves empty; a star on the winner's if wanted."""
-    marks = []
-    for y, row in enumerate(found):
-        for x, record in enumerate(row):
-            if record is not None and judged(record, regression) is None:
-                marks.append({"x": x, "y": y, "text": "×", "showarrow": False})
-            elif star and record is winner:
-                marks.append({"x": x, "y": y, "text": "★", "showarrow": False})
-    return marks
-
-
-def _cell(record: TrialRecord | None, winner: TrialRecord, regression: bool) -> str:
-    if record is None:
-        return ""
-    value = judged(record, regression)
-    figures = record.state if value is None else f"{value:.4f}"
-    return f"★ {figures}" if record is winner and value is not None else figures
 
 
 def cost_figure(records: Sequence[TrialRecord]) -> Figure:

@@ -13,7 +13,8 @@ def verdict(evidence: Evidence, baseline: Baseline | None) -> Iterator[str]:
     if answer.runner_up:
         yield answer.runner_up
     if len(answer.same) > 1:
-        yield f"{len(answer.same)} trials cannot be told from the winner: {', '.join(answer.same)}."
+        what = "configurations" if answer.seeds else "trials"
+        yield f"{len(answer.same)} {what} cannot be told from the winner: {', '.join(answer.same)}."
     beside = None if baseline is None else beside_baseline(evidence, baseline)
     if beside is not None:
         model, loss = ("ridge", "a loss of ") if evidence.regression else ("logistic", "")

@@ -41,6 +41,10 @@ class Agenda:
         """Those that another sweep had when they were looked at, but those with these keys."""
         return [point for key, point in self._left.items() if key not in mine]
 
+    def again(self, point: Point) -> None:
+        """The point's record is gone."""
+        self._open[point.key] = point
+
     def end(self, point: Point) -> None:
         """The point has its record."""
         self._open.pop(point.key, None)

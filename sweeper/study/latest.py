@@ -5,10 +5,12 @@ time tells, also where everything was taken over and no trial's record is new.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from sweeper.errors import UserError
+from sweeper.study.configurations import all_missing
 from sweeper.study.locks import is_free
 from sweeper.study.record import RECORD, TrialRecord
 from sweeper.study.task import LOCK
@@ -69,11 +71,28 @@ def data_in_use(folder: Path, records: Sequence[TrialRecord]) -> str:
         records: its finished trials, oldest first; the last one's data counts where no study lists any.
     """
     data = {record.key: record.data for record in records}
-    for path in _study_files(folder):
-        try:
-            keys = json.loads(path.read_text(encoding="utf-8"))["trials"]
-        except (OSError, ValueError, KeyError):
-            continue  # a damaged list is made again by the next sweep
-        if known := [data[key] for key in keys if key in data]:
+    for study in _studies(folder):
+        if known := [data[key] for key in study["trials"] if key in data]:
             return known[0]
     return records[-1].data
+
+
+def seeds_to_come(folder: Path, records: Iterable[TrialRecord]) -> dict[str, tuple[int, ...]]:
+    """The seeds that studies of `<runs>/<experiment>` ask for and that have not ended, by the key of every trial of
+    their configuration.
+
+    Args:
+        records: all finished trials.
+    """
+    return all_missing(_studies(folder), {record.key for record in records})
+
+
+def _studies(folder: Path) -> Iterator[dict[str, Any]]:
+    """What the studies' files hold, the newest first; a damaged one is made again by the next sweep."""
+    for path in _study_files(folder):
+        try:
+            study = json.loads(path.read_text(encoding="utf-8"))
+            study["trials"].items()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        yield study

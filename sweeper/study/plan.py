@@ -13,6 +13,7 @@ from sweeper.errors import UserError
 from sweeper.launcher import RAY, Launcher
 from sweeper.study.budget import Budget
 from sweeper.study.pool import Node, Plan
+from sweeper.study.space import seeds_of
 from sweeper.study.workers import cores, encoder_parameters, plan_workers
 
 GPU_FILES = ("/dev/nvidia*", "/dev/nvhost*", "/dev/kfd", "/dev/dxg")  # NVIDIA's, Tegra's, AMD's, WSL's
@@ -26,9 +27,10 @@ def most_trials(configs: Sequence[Config]) -> int:
 
 def trials_of(config: Config) -> int | None:
     """Trials of one study, none of which is pruned; None where only time will tell."""
-    if budget := Budget.of(plain(config)["study"]):
+    values = plain(config)
+    if budget := Budget.of(values["study"]):
         return budget.room(trials=0, epochs=0, minutes=0.0, epochs_each=config.train.epochs)
-    return len(config.study.lr or [0]) * len(config.study.batch_size or [0])
+    return len(config.study.lr or [0]) * len(config.study.batch_size or [0]) * len(seeds_of(values) or [0])
 
 
 def plan_for(config: Config, trials: int, nodes: Sequence[Node] = ()) -> Plan:

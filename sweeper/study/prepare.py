@@ -14,11 +14,12 @@ from sweeper import assets
 from sweeper.data.corpus import Corpus, DataSettings, load_corpus, short_card
 from sweeper.errors import UserError
 from sweeper.study.budget import Budget
+from sweeper.study.configurations import configurations, missing_seeds
 from sweeper.study.folders import check_writable
 from sweeper.study.listing import TRIALS, changing, lock_of
 from sweeper.study.points import GridPoints, Points
 from sweeper.study.pruning import stopped_by
-from sweeper.study.record import RECORD, TrialRecord, rank, trial_name
+from sweeper.study.record import RECORD, TrialRecord, trial_name
 from sweeper.study.sampling import Space
 from sweeper.study.search import SearchPoints
 from sweeper.study.space import (
@@ -29,6 +30,7 @@ from sweeper.study.space import (
     identity,
     model_fingerprint,
     ranges_of,
+    seeds_of,
     trial_key,
     with_values,
 )
@@ -150,10 +152,10 @@ def list_of(runs: Path, study_id: str) -> Path:
     return studies_folder(runs, name) / f"{study}.json"
 
 
-def read_studies(runs: Path, name: str) -> dict[str, list[str]]:
-    """The trial keys of every study of an experiment, by `<study>@<configuration>`."""
+def read_studies(runs: Path, name: str) -> dict[str, dict[str, Any]]:
+    """What the file of every study of an experiment holds, by `<study>@<configuration>`."""
     files = sorted(studies_folder(runs, name).glob("*.json"))
-    return {path.stem: list(json.loads(path.read_text(encoding="utf-8"))[TRIALS]) for path in files}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def remove_damaged(runs: Path, name: str, report: Callable[[str], None]) -> None:
@@ -201,8 +203,9 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None], compute: C
 
     budget = Budget.of(study)  # only a search has one
     ranges = ranges_of(config) if budget else None
-    shared = configuration_key(whole(config), ranges)
-    rates = study["lr"] or [config["optimizer"]["lr"] or winning_rate(runs, name, f"lr@{shared}")]
+    seeds = seeds_of(config)
+    shared = configuration_key(whole(config), ranges, seeds=seeds is not None)
+    rates = study["lr"] or [config["optimizer"]["lr"] or winning_rate(runs, name, _lr_studies(whole(config), shared))]
     if max(rates) > LARGEST_USUAL_RATE:
         report(
             f"learning rate {max(rates):g} is far above any usual one and will diverge; is a minus sign missing (2e-5)?"
@@ -216,7 +219,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None], compute: C
         asked = {"sampler": study["sampler"], "seed": study["sampler_seed"], "epochs": config["train"]["epochs"]}
         points = SearchPoints(Space(ranges), budget, **asked, point=point, file=file, head=head)
     else:
-        points = GridPoints(tuple(point(varied) for varied in grid(rates, sizes)))
+        points = GridPoints(tuple(point(varied) for varied in grid(rates, sizes, seeds)))
         _list(points, file, head)
     return PreparedStudy(name, study["name"], study_id, config, corpus, points, device, precision, runs)
 
@@ -229,16 +232,31 @@ def _check_batch_fits(sizes: Sequence[int], rows: int) -> None:
         )
 
 
-def winning_rate(runs: Path, name: str, study: str) -> float:
+def _lr_studies(whole: Mapping[str, Any], shared: str) -> list[str]:
+    """The lr studies whose winner a batch study takes: one of seeds like its own, else one with or without several."""
+    keys = (shared, *(configuration_key(whole, seeds=several) for several in (True, False)))
+    return list(dict.fromkeys(f"lr@{key}" for key in keys))
+
+
+def winning_rate(runs: Path, name: str, studies: Sequence[str]) -> float:
     """The learning rate that won the lr study of the same experiment and configuration.
+
+    Args:
+        studies: `lr@<configuration>`; the first with a winner counts.
 
     Raises:
         UserError: there is none yet, or none of its trials can win.
     """
-    folders = [trials_folder(runs, name) / key for key in read_studies(runs, name).get(study, [])]
-    records = rank(TrialRecord.read(folder) for folder in folders if (folder / RECORD).exists())
-    if records and records[0].is_candidate:
-        return float(records[0].varied["lr"])
+    known = read_studies(runs, name)
+    records: list[TrialRecord] = []
+    for study in studies:
+        keys = list(known.get(study, {}).get(TRIALS, {}))
+        ended = [key for key in keys if (trials_folder(runs, name) / key / RECORD).exists()]
+        found = [TrialRecord.read(trials_folder(runs, name) / key) for key in ended]
+        ranked = configurations(found, missing_seeds(known[study], ended) if found else None)
+        if ranked and ranked[0].scores:
+            return float(ranked[0].best.varied["lr"])
+        records += found
     if records:
         ends = "; ".join(f"{record.name} {record.state}: {record.reason or 'no final score'}" for record in records)
         raise UserError(

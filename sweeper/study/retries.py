@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sweeper.study.locks import Busy, locked
-from sweeper.study.record import RECORD, TrialRecord, trial_name
+from sweeper.study.record import RECORD, WEIGHTS, TrialRecord, trial_name
 from sweeper.study.space import Point
 from sweeper.study.task import A_LOOK, LOCK
 from sweeper.training.checkpoint import write_atomically
@@ -82,6 +82,18 @@ def open_failed(trials: Path, points: Iterable[Point], say: Callable[[str], None
                 say(f"{trial_name(point.varied)}: had failed ({TrialRecord.read(folder).reason}); trying it again")
                 (folder / MICRO_BATCHES).unlink(missing_ok=True)
                 (folder / RECORD).unlink()
+
+
+def open_without_weights(folder: Path) -> bool:
+    """Open an ended trial whose weights are gone, so that it is trained again; False where they are there.
+
+    Where another sweep trains it at this moment it is open already.
+    """
+    with suppress(Busy), locked(folder / LOCK, wait=A_LOOK):
+        if (folder / WEIGHTS).exists():
+            return False
+        (folder / RECORD).unlink(missing_ok=True)
+    return True
 
 
 def _has_failed(folder: Path) -> bool:

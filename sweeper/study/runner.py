@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from sweeper.errors import UserError
 from sweeper.study.agenda import Agenda
+from sweeper.study.configurations import winner_of
 from sweeper.study.files import read_curve
 from sweeper.study.ledger import Ledger
 from sweeper.study.locks import Busy, is_free
@@ -21,9 +22,10 @@ from sweeper.study.losers import Losers
 from sweeper.study.pool import Event, Plan, Pool
 from sweeper.study.prepare import PreparedStudy, studies_folder
 from sweeper.study.progress import Progress
-from sweeper.study.record import TrialRecord, rank, trial_name
-from sweeper.study.retries import Retries
-from sweeper.study.space import Point
+from sweeper.study.record import TrialRecord, trial_name
+from sweeper.study.result import StudyResult
+from sweeper.study.retries import Retries, open_without_weights
+from sweeper.study.space import Point, seeds_of
 from sweeper.study.task import JUDGED, LOCK, TrialTask, failed_record, tidy_up
 from sweeper.study.tracks import Tracks
 from sweeper.study.wording import count
@@ -32,22 +34,6 @@ from sweeper.training.metrics import EpochMetrics
 
 TRAINED = "taken over: already trained"
 POLL_SECONDS = 0.5  # how often another sweep's trials, and dead workers, are looked for
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a finished study knows.
-
-    Attributes:
-        records: of the points asked for, in their order.
-        winner: the best of them, or None where no trial is complete.
-        taken_over: keys of points that an earlier study had trained.
-    """
-
-    prepared: PreparedStudy
-    records: tuple[TrialRecord, ...]
-    winner: TrialRecord | None
-    taken_over: frozenset[str]
 
 
 @dataclass
@@ -84,6 +70,7 @@ class StudyRunner:
         self.tracks, self.progress = Tracks(prepared, tracker), progress
         self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
         self.records, self.taken_over = dict[str, TrialRecord](), set[str]()
+        self._trained_again = set[str]()
         self._losers = Losers(prepared.trials, studies_folder(prepared.runs, prepared.name))
         self._agenda = Agenda(self.points)
         self._is_judged = prepared.config["prune"]["name"] in JUDGED
@@ -110,16 +97,28 @@ class StudyRunner:
         finally:
             self.progress.close()
         records = tuple(self.records[point.key] for point in self.points.known)
-        best = rank(records)[0]
-        winner = best if best.is_candidate else None
+        winner = winner_of(records)
         self.tracks.close(winner)
         return StudyResult(self.prepared, records, winner, frozenset(self.taken_over))
 
     def _has_more(self) -> bool:
         """Whether a point has no record yet, or one more is found."""
-        while not self._agenda and self._extend():
-            pass
-        return bool(self._agenda)
+        while not self._agenda:
+            if not self._extend() and not self._opens_winner():
+                return False
+        return True
+
+    def _opens_winner(self) -> bool:
+        """Whether the winner is trained again for its weights: one seed of it alone had lost them in another study."""
+        best = winner_of(self.records.values()) if seeds_of(self.prepared.config) else None
+        if best is None or best.key in self._trained_again or not open_without_weights(self.prepared.trials / best.key):
+            return False
+        self.progress.note(f"{best.name}: it wins by its seeds, but its weights were dropped; training it again")
+        self._trained_again.add(best.key)
+        self.taken_over.discard(best.key)
+        del self.records[best.key]
+        self._agenda.again(next(point for point in self.points.known if point.key == best.key))
+        return True
 
     def _extend(self) -> bool:
         """One more point, if there is one; it may be trained already, by another study."""

@@ -42,9 +42,27 @@ class Point:
     config: Mapping[str, Any]
 
 
-def grid(learning_rates: Sequence[float], batch_sizes: Sequence[int]) -> list[dict[str, Value]]:
-    """The full product, in the order given: every learning rate at the first batch size first."""
-    return [{"lr": lr, "batch_size": size} for size, lr in product(batch_sizes, learning_rates)]
+def grid(
+    learning_rates: Sequence[float], batch_sizes: Sequence[int], seeds: Sequence[int] | None = None
+) -> list[dict[str, Value]]:
+    """The full product, in the order given: every learning rate at the first batch size first.
+
+    Args:
+        seeds: each configuration has all its seeds before the next is begun, so that a sweep that is stopped leaves
+            whole ones; None lets the seed be.
+    """
+    points: list[dict[str, Value]] = [
+        {"lr": lr, "batch_size": size} for size, lr in product(batch_sizes, learning_rates)
+    ]
+    return points if seeds is None else [{**point, "seed": seed} for point in points for seed in seeds]
+
+
+def seeds_of(config: Mapping[str, Any]) -> list[int] | None:
+    """The seeds that a study trains each configuration with; None where it has the one of `train.seed`."""
+    asked = config.get("study", {}).get("seeds")
+    if isinstance(asked, int):
+        return list(range(config["train"]["seed"], config["train"]["seed"] + asked))
+    return None if asked is None else list(asked)
 
 
 def ranges_of(config: Mapping[str, Any]) -> dict[str, list[Value]]:
@@ -98,17 +116,18 @@ def trial_key(whole: Mapping[str, Any]) -> str:
     return digest(whole)
 
 
-def configuration_key(whole: Mapping[str, Any], ranges: Mapping[str, Any] | None = None) -> str:
+def configuration_key(whole: Mapping[str, Any], ranges: Mapping[str, Any] | None = None, *, seeds: bool = False) -> str:
     """The key that all points of a study share: the identity without what varies.
 
     Args:
         ranges: of a search, which is another one where they differ: what was learned in one range says little of
             another, and samplers want one space.
+        seeds: of a study with several seeds a configuration; which ones may change from start to start, as its rates.
     """
     shared = {section: dict(value) if isinstance(value, Mapping) else value for section, value in whole.items()}
-    for section, key in (PLACES[name] for name in {*GRID, *(ranges or ())}):
+    for section, key in (PLACES[name] for name in {*GRID, *(ranges or ()), *(("seed",) if seeds else ())}):
         shared[section].pop(key)
-    return digest(shared | ({"ranges": ranges} if ranges else {}))[:8]
+    return digest(shared | ({"ranges": ranges} if ranges else {}) | ({"seeds": "several"} if seeds else {}))[:8]
 
 
 def model_fingerprint(model: str) -> str:

@@ -21,7 +21,7 @@ from sweeper.study.workers import ProcessPool, cores
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweeper.study.runner import StudyResult
+    from sweeper.study.result import StudyResult
 
 
 def run(configs: Sequence[Config], console: "Console") -> "list[StudyResult]":

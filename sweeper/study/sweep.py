@@ -11,17 +11,20 @@ from rich.console import Console
 
 from sweeper import assets
 from sweeper.config import Config, plain
+from sweeper.study.configurations import configurations
 from sweeper.study.dropped import end_dropped
 from sweeper.study.ledger import Ledger, open_storage
 from sweeper.study.locks import among_others
 from sweeper.study.plan import most_trials, plan_for, trials_of
 from sweeper.study.pool import Pool
 from sweeper.study.prepare import PreparedStudy, prepare
+from sweeper.study.printed import print_results
 from sweeper.study.progress import Progress, make_progress
 from sweeper.study.pruning import make_pruner
+from sweeper.study.result import StudyResult
 from sweeper.study.retries import open_failed
-from sweeper.study.runner import StudyResult, StudyRunner
-from sweeper.study.table import print_results
+from sweeper.study.runner import StudyRunner
+from sweeper.study.space import seeds_of
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
 
@@ -37,8 +40,7 @@ def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list
             progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
             tried = {record.key for earlier in results for record in earlier.records}
             result = _run_study(config, pool, progress, stack, trials, tried)
-            winner = result.winner.key if result.winner else None
-            print_results(console, result.records, winner, result.prepared.title)
+            print_results(console, configurations(result.records), result.prepared.title)
             results.append(result)
     return results
 
@@ -46,14 +48,14 @@ def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list
 def epochs_of(studies: Sequence[Config], after: Config) -> int:
     """Epochs that these studies train at most; 0 where only the minutes of a search would tell.
 
-    A batch study takes one point over from the lr study before it.
+    A batch study takes one configuration over from the lr study before it, with all its seeds.
     """
     total = 0
     for config in studies:
         if (points := trials_of(config)) is None:
             return 0
-        shared = config.study.name == "batch" and after.study.name == "lr" and points > 1
-        total += (points - shared) * config.train.epochs
+        shared = config.study.name == "batch" and after.study.name == "lr" and len(config.study.batch_size or ()) > 1
+        total += (points - shared * len(seeds_of(plain(config)) or [0])) * config.train.epochs
     return total
 
 

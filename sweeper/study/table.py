@@ -12,7 +12,7 @@ from sweeper.study.space import GRID, PLACES
 from sweeper.tracked import flat
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
+    from rich.console import JustifyMethod
     from rich.table import Table
 
 COLUMNS = ("", "lr", "batch", "overfitting epoch", "train loss", "val loss", "train acc", "val acc", "seconds", "state")
@@ -22,7 +22,6 @@ NAMES = {".".join(place): name for name, place in PLACES.items()}  # what a stud
 ACCURACIES = ("train acc", "val acc")
 NONE = "–"
 WINNER = "★"
-UNWATCHED = 200  # columns
 MOST = 100  # rows: nobody reads more on a terminal
 
 
@@ -33,23 +32,12 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
         records: trials of one data fingerprint.
         winner_key: key of the trial to mark; None marks none.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     everything = rank(records)
     ranked = everything[:MOST]
     others = differing(ranked)
-    names = headings(others, ranked)
-    heading = None if title is None else Text(title, style="bold")
-    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in names:
-        wide = name in ("state", "also")  # the only ones that may be broken into lines: the rest fits 80 columns
-        justify: JustifyMethod = "left" if wide or not name else "right"
-        short = "sec." if name == "seconds" else name.replace(" ", "\n")
-        table.add_column(short, justify=justify, no_wrap=not wide, overflow="fold")
-    if len(everything) > len(ranked):
-        table.caption = f"and {len(everything) - len(ranked):,} more: python -m sweeper.best --json prints all"
+    table = new_table(headings(others, ranked), title, wide=("state", "also"), hidden=len(everything) - len(ranked))
     for record in ranked:
         style = "bold green" if record.key == winner_key else "dim" if record.state == "failed" else None
         row = cells(record, winner_key, others, ranked)
@@ -57,11 +45,26 @@ def results_table(records: Iterable[TrialRecord], winner_key: str | None, title:
     return table
 
 
-def print_results(console: "Console", records: Iterable[TrialRecord], winner_key: str | None, title: str) -> None:
-    """Print the table; a file or a pipe has no edge, so there every trial has one line."""
-    if not console.is_terminal:
-        console.width = max(console.width, UNWATCHED)
-    console.print(results_table(records, winner_key, title))
+def new_table(names: Sequence[str], title: str | None, wide: Sequence[str], hidden: int = 0) -> "Table":
+    """An empty table with these columns.
+
+    Args:
+        wide: the only ones that may be broken into lines: the rest fits 80 columns.
+        hidden: how many rows are left out.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = None if title is None else Text(title, style="bold")
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        justify: JustifyMethod = "left" if name in wide or not name else "right"
+        short = "sec." if name == "seconds" else name.replace(" ", "\n")
+        table.add_column(short, justify=justify, no_wrap=name not in wide, overflow="fold")
+    if hidden:
+        table.caption = f"and {hidden:,} more: python -m sweeper.best --json prints all"
+    return table
 
 
 def headings(others: Sequence[str], records: Sequence[TrialRecord]) -> list[str]:
@@ -118,8 +121,13 @@ def cells(
         f"{record.seconds:.1f}",
         record.state if record.reason is None else f"{record.state}: {record.reason}",
     ]
+    return [*row, also_text(record, others)] if others else row
+
+
+def also_text(record: TrialRecord, others: Sequence[str]) -> str:
+    """`optimizer.name=sgd head.dropout=0.1`: the values of these keys."""
     settings = _settings(record)
-    return [*row, " ".join(f"{SHORT.get(key, key)}={settings.get(key, NONE)}" for key in others)] if others else row
+    return " ".join(f"{SHORT.get(key, key)}={settings.get(key, NONE)}" for key in others)
 
 
 def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> str:
@@ -130,7 +138,7 @@ def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> st
     names = headings(others, ranked)
     rows = [names, ["---"] * len(names), *(cells(one, winner_key, others, ranked) for one in ranked)]
     more = f"\n\n… and {len(everything) - MOST:,} more." if len(everything) > MOST else ""
-    return "\n".join("| " + " | ".join(_one_line(cell) for cell in row) + " |" for row in rows) + more
+    return "\n".join("| " + " | ".join(one_line(cell) for cell in row) + " |" for row in rows) + more
 
 
 def overfitting_text(record: TrialRecord) -> str:
@@ -160,5 +168,6 @@ def _share(value: float | None) -> str:
     return NONE if value is None else f"{value:.4f}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A cell of a table in markdown."""
     return " ".join(text.split()).replace("|", "\\|")

@@ -1,8 +1,9 @@
 """What a study tells tracking: one run of its own, and one a trial with its curve, its end and its picture."""
 
 from sweeper.curves import curve_html
+from sweeper.study.configurations import configuration_tag, without_seed
 from sweeper.study.prepare import PreparedStudy
-from sweeper.study.record import TrialRecord
+from sweeper.study.record import TrialRecord, trial_name
 from sweeper.study.space import Point
 from sweeper.study.versions import versions
 from sweeper.tracked import Run, Tracker
@@ -22,7 +23,14 @@ class Tracks:
     def begin(self, point: Point) -> Run:
         """The run of a point, found or made."""
         name = self._prepared.trial_name(point)
-        return self.tracker.trial(self._study, point.key, name, point.config, self._tags())
+        return self.tracker.trial(self._study, point.key, name, point.config, self._tags() | self._grouping(point))
+
+    def _grouping(self, point: Point) -> dict[str, str]:
+        """What the seeds of a configuration share, for MLflow's "Group by", and what tells them apart."""
+        corpus, precision = self._prepared.corpus, self._prepared.precision
+        settings = configuration_tag(point.config, point.varied, data=corpus.fingerprint, precision=precision)
+        readable = trial_name(without_seed(point.varied))
+        return {"seed": str(point.config["train"]["seed"]), "configuration": f"{readable} ({settings})"}
 
     def end(self, record: TrialRecord, run: Run, note: str | None) -> None:
         """A point has its record.

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.launcher import on_one_machine
+from sweeper.study.configurations import Configuration, has_seeds, seed_of
+from sweeper.study.printed import MEANS, STAR
 from sweeper.study.record import TrialRecord
+from sweeper.study.seeds_table import (
+    each_seed,
+    epochs_text,
+    estimate_text,
+    plain_seeds,
+    seeds_markdown,
+    told_apart_lines,
+)
 from sweeper.study.table import batch_of, lr_of, markdown_table
 from sweeper.training.metrics import EpochMetrics
 
@@ -27,8 +37,7 @@ MOST_CLASSES = 60  # of the per-class table
 
 
 def files_of(
-    winner: TrialRecord,
-    records: Sequence[TrialRecord],
+    ranked: Sequence[Configuration],
     card: Mapping[str, Any],
     report: Mapping[str, Any] | None,
     tested_before: Sequence[TrialRecord] = (),
@@ -36,21 +45,24 @@ def files_of(
     """The export's files beside model and tokenizer, by name.
 
     Args:
-        records: all trials that were compared, the winner among them.
+        ranked: all configurations that were compared, the winner first; its best trial is exported.
         card: the data card.
         report: of the test split, None where there is none.
         tested_before: other trials that the test split was read for.
     """
     return {
-        CARD: model_card(winner, records, card, report, tested_before),
-        WINNER: json.dumps(summary(winner, report), ensure_ascii=False, indent=1),
-        CONFIG: frozen_config(winner),
+        CARD: model_card(ranked, card, report, tested_before),
+        WINNER: json.dumps(summary(ranked, report), ensure_ascii=False, indent=1),
+        CONFIG: frozen_config(ranked[0].best),
     }
 
 
-def summary(winner: TrialRecord, report: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The winner as JSON-able values: settings, overfitting point, figures there, test figures, fingerprint."""
-    at = winner.at_overfit
+def summary(ranked: Sequence[Configuration], report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The winner as JSON-able values: settings, overfitting point, figures there, test figures, fingerprint.
+
+    Where its configuration has several seeds, `over_seeds` says what they came to.
+    """
+    winner, at = ranked[0].best, ranked[0].best.at_overfit
     assert at is not None
     return {
         "experiment": winner.config["name"],
@@ -59,6 +71,8 @@ def summary(winner: TrialRecord, report: Mapping[str, Any] | None) -> dict[str, 
         "lr": lr_of(winner),
         "batch_size": batch_of(winner),
         "settings": {section: winner.config[section] for section in SETTINGS},
+        "seed": seed_of(winner),
+        "over_seeds": plain_seeds(ranked)[0] if ranked[0].asked > 1 else None,
         "overfitting": {"epoch": winner.overfit_epoch, "reached": winner.overfit_reached},
         "at_overfitting_point": figures(at),
         "test": None if report is None else {name: report[name] for name in TEST_FIGURES if name in report},
@@ -115,13 +129,13 @@ def _portable_places(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def model_card(
-    winner: TrialRecord,
-    records: Sequence[TrialRecord],
+    ranked: Sequence[Configuration],
     card: Mapping[str, Any],
     report: Mapping[str, Any] | None,
     tested_before: Sequence[TrialRecord] = (),
 ) -> str:
     """The card as markdown with the front matter that the Hugging Face hub reads."""
+    winner = ranked[0].best
     parts = [
         _front(winner),
         f"# {_safe(str(winner.config['name']))}",
@@ -132,18 +146,26 @@ def model_card(
         _data(card),
         "## Settings",
         _settings(winner),
+        *(["## Seeds", _seeds(ranked)] if has_seeds(ranked) else []),
         "## Trials",
-        "Figures are those at each trial's **overfitting point**: the last epoch before validation loss first rises "
-        '("not reached": it never rose, and the last epoch stands in). Best validation accuracy there wins.'
-        if card["classes"]
-        else "Figures are those at each trial's **overfitting point**; the lowest validation loss there wins.",
-        markdown_table(records, winner.key),
+        _judged(ranked, card),
+        markdown_table([trial for one in ranked for trial in one.trials], winner.key),
         "## Test",
         _test(report, tested_before),
         "## Limits",
-        _limits(card),
+        _limits(card, ranked[0]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _judged(ranked: Sequence[Configuration], card: Mapping[str, Any]) -> str:
+    """How trials were compared."""
+    best = "Best validation accuracy" if card["classes"] else "The lowest validation loss"
+    wins = "there wins" if not has_seeds(ranked) else "there, as the mean over a configuration's seeds, wins"
+    return (
+        "Figures are those at each trial's **overfitting point**: the last epoch before validation loss first rises "
+        f'("not reached": it never rose, and the last epoch stands in). {best} {wins}.'
+    )
 
 
 def _front(winner: TrialRecord) -> str:
@@ -209,6 +231,20 @@ def _settings(winner: TrialRecord) -> str:
     return f"| | |\n|---|---|\n{table}\n\nAll of it: `python -m sweeper --config {CONFIG}`."
 
 
+def _seeds(ranked: Sequence[Configuration]) -> str:
+    """The configurations' means, and that the weights are one seed's."""
+    winner, lines = ranked[0], []
+    if winner.estimate is not None and winner.estimate.interval is not None:
+        lines += [
+            f"The configuration was chosen by its mean validation figure: {estimate_text(winner.estimate)}. These "
+            f"weights are those of seed {seed_of(winner.best)}, **the best of its seeds** ({each_seed(winner)}), so "
+            "expect the mean of another training, not its figure.",
+            *(f"{_safe(line)}." for line in told_apart_lines(ranked)),
+        ]
+    star = [STAR] if any(epochs_text(one).endswith("*") for one in ranked) else []
+    return "\n\n".join([*lines, seeds_markdown(ranked), " ".join([MEANS, *(_safe(one) for one in star)])])
+
+
 def _test(report: Mapping[str, Any] | None, before: Sequence[TrialRecord]) -> str:
     if report is None:
         return "The data has no test split."
@@ -231,11 +267,14 @@ def also_read_for(before: Sequence[TrialRecord]) -> str:
     return f", and for another winner before it ({names}), so these figures are not of its only use" if names else ""
 
 
-def _limits(card: Mapping[str, Any]) -> str:
+def _limits(card: Mapping[str, Any], winner: Configuration) -> str:
+    seeds = len(winner.scores)
     lines = [
         "- It knows the kind of text it was trained on; other domains, languages and later wording were not measured.",
         "- Settings were chosen on the validation split, so validation figures flatter; the test figures do not.",
-        "- One seed: differences between trials smaller than what a second seed brings mean little.",
+        "- One seed: differences between trials smaller than what a second seed brings mean little."
+        if seeds == 1
+        else f"- The weights are the best of {seeds} seeds by the validation split, which flatters its figure there.",
     ]
     if card["classes"]:
         train = card["balance"]["train"]

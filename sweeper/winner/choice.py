@@ -5,16 +5,25 @@ test split is kept under `runs/<name>/test/`, so that the split is read once a w
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import UserError
-from sweeper.study.latest import data_in_use, experiments, read_records, tested, tested_file, under_way
-from sweeper.study.record import PREDICTIONS, WEIGHTS, TrialRecord, rank
+from sweeper.study.configurations import Configuration, configurations, seed_of
+from sweeper.study.latest import (
+    data_in_use,
+    experiments,
+    read_records,
+    seeds_to_come,
+    tested,
+    tested_file,
+    under_way,
+)
+from sweeper.study.record import PREDICTIONS, WEIGHTS, TrialRecord
+from sweeper.values import suggest
 
 if TYPE_CHECKING:  # seconds of imports that `--help` and a missing study do not need
     from sweeper.data.corpus import Corpus
@@ -28,9 +37,10 @@ class Choice:
     Attributes:
         name: the experiment's.
         runs: `paths.runs`.
-        records: trials of one data fingerprint, best first.
+        records: trials of one data fingerprint, those of the best configuration first, in each the best first.
         left_out: trials of the experiment on other data.
         others: experiments that could have been meant where none was named.
+        missing: seeds still to be trained, see `configurations.missing_seeds`.
     """
 
     name: str
@@ -38,10 +48,16 @@ class Choice:
     records: tuple[TrialRecord, ...]
     left_out: int
     others: tuple[str, ...]
+    missing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """The trials by configuration, best first."""
+        return configurations(self.records, self.missing)
 
     @property
     def winner(self) -> TrialRecord:
-        """The best trial."""
+        """The best trial of the best configuration."""
         return self.records[0]
 
     @property
@@ -72,9 +88,8 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         )
     name = experiment or names[0]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Name one of them, or train it first."
-        raise UserError(f"experiment {name}: {runs} has trials of {', '.join(sorted(names))} only. {hint}")
+        near = suggest(name, names) or ". Name one of them, or train it first."
+        raise UserError(f"experiment {name}: {runs} has trials of {', '.join(sorted(names))} only{near}")
     if running := under_way(runs / name):
         raise UserError(
             f"{name}: {running} of its trials are being trained, so the winner is not known yet, and the test split is "
@@ -82,12 +97,14 @@ def choose(runs: Path, experiment: str | None = None) -> Choice:
         )
     records = read_records(runs / name)
     data = data_in_use(runs / name, records)
-    same = rank(record for record in records if record.data == data)
+    missing = seeds_to_come(runs / name, records)
+    newest_first = [record for record in reversed(records) if record.data == data]
+    same = [trial for one in configurations(newest_first, missing) for trial in one.trials]
     if not same[0].is_candidate:
         reasons = sorted({f"{record.name} {record.state}: {record.reason}" for record in same})
         raise UserError(f"{name}: no trial is complete, so there is no winner. {'; '.join(reasons)}")
     others = () if experiment else tuple(sorted(set(names) - {name}))
-    return Choice(name, runs, tuple(same), len(records) - len(same), others)
+    return Choice(name, runs, tuple(same), len(records) - len(same), others, missing)
 
 
 class Winner:
@@ -184,19 +201,19 @@ class Winner:
 
         recorded = self.choice.folder / PREDICTIONS
         predictions = np.load(recorded, allow_pickle=False) if recorded.exists() else None
-        files = files_of(
-            self.choice.winner, self.choice.records, self.corpus.card, self.report, tested_before=self.tested_before
-        )
+        files = files_of(self.choice.configurations, self.corpus.card, self.report, tested_before=self.tested_before)
         freeze(target, self.trained, self.corpus, predictions=predictions, files=files)
 
     def summary(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
+        from sweeper.study.seeds_table import plain_seeds
         from sweeper.winner.card import figures, summary
 
         trials = [
             {
                 "key": record.key,
                 "varied": dict(record.varied),
+                "seed": seed_of(record),
                 "state": record.state,
                 "reason": record.reason,
                 "overfitting": {"epoch": record.overfit_epoch, "reached": record.overfit_reached},
@@ -205,5 +222,10 @@ class Winner:
             }
             for record in self.choice.records
         ]
-        winner = summary(self.choice.winner, self.report)
-        return {"winner": winner, "trials": trials, "trials_on_other_data": self.choice.left_out, "test": self.report}
+        return {
+            "winner": summary(self.choice.configurations, self.report),
+            "configurations": plain_seeds(self.choice.configurations),
+            "trials": trials,
+            "trials_on_other_data": self.choice.left_out,
+            "test": self.report,
+        }

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.scores import largest_confusions
-from sweeper.study.table import overfitting_text, print_results
-from sweeper.study.wording import figures
+from sweeper.study.printed import print_results
+from sweeper.study.seeds_table import winner_lines
 from sweeper.winner.card import also_read_for
 from sweeper.winner.choice import Winner
 
@@ -20,15 +20,19 @@ MOST_ROWS = 60  # of the classification report on a terminal
 FIGURES = ("precision", "recall", "f1")
 
 
-def show(best: Winner) -> None:
-    """Print everything; the test split is read here if it never was."""
+def show(best: Winner, *, trials: bool = False) -> None:
+    """Print everything; the test split is read here if it never was.
+
+    Args:
+        trials: a row for every trial, also where configurations have several seeds.
+    """
     console, choice = Console(soft_wrap=False), best.choice
     if choice.others:
         others = ", ".join(sorted(choice.others))
         console.print(
             f"Experiment {choice.name}, the one trained last; --experiment takes also: {others}", markup=False
         )
-    print_results(console, choice.records, choice.winner.key, choice.name)
+    print_results(console, choice.configurations, choice.name, trials=trials)
     if choice.left_out:
         data = choice.winner.config["data"]
         these = data["path"] or data["train"]
@@ -36,10 +40,8 @@ def show(best: Winner) -> None:
             f"{choice.left_out} more trials of {choice.name} saw other data and are left out; these saw {these}.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    winner, at = choice.winner, choice.winner.at_overfit
-    assert at is not None
-    line = f"Winner: {winner.name}, overfitting epoch: {overfitting_text(winner)}, {figures(at)}"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in winner_lines(choice.configurations):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for part in report_lines(best.report):
         console.print()
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))

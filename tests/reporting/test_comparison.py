@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_rel
 
-from sweeper.reporting.comparison import Interval, compare, holm, mcnemar, mean_interval, paired_t, wilson
+from sweeper.intervals import Interval
+from sweeper.reporting.comparison import compare, holm, mcnemar, mean_interval, paired_t, wilson
 from tests.reporting.fabricated import make_record
 
 LABELS = np.arange(200) % 4

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper.reporting import curve_figures, data_figures, setting_figures
+from sweeper.reporting import curve_figures, data_figures, heat_map, setting_figures
 from sweeper.reporting.comparison import compare
 from sweeper.reporting.drawing import labelled, plain, short, style
+from sweeper.study.configurations import configurations
 from tests.reporting.fabricated import EVIL, curve_of, dozen, make_record
 
 
@@ -80,7 +81,7 @@ def test_ordinary_losses_all_lie_in_the_range():
 
 
 def test_all_validation_losses_are_in_one_picture_with_a_legend_that_switches(records):
-    figure = check(curve_figures.validation_losses(records))
+    figure = check(curve_figures.validation_losses(configurations(records)))
     assert len(figure["data"]) == len(records)
     assert figure["layout"]["legend"]["itemclick"] == "toggle"
     assert figure["data"][-1]["line"]["width"] > figure["data"][0]["line"]["width"]  # the winner, drawn last
@@ -88,7 +89,7 @@ def test_all_validation_losses_are_in_one_picture_with_a_legend_that_switches(re
 
 def test_no_other_line_looks_like_the_winners():
     many = [make_record(f"{i}", [3.0, 2.0], lr=1e-5 * (i + 1)) for i in range(60)]
-    figure = check(curve_figures.validation_losses(many))
+    figure = check(curve_figures.validation_losses(configurations(many)))
     *others, winner = [(trace["line"]["color"], trace["line"]["dash"]) for trace in figure["data"]]
     assert winner[0] not in {color for color, _ in others}
     assert len(set(others)) == 36
@@ -102,14 +103,14 @@ def test_trials_of_two_optimizers_are_two_lines():
         for lr in (1e-5, 1e-4)
         for name in ("sgd", "adamw")
     ]
-    figure = check(setting_figures.against(made, compare(made, {}, None, 100), "lr", regression=False))
-    assert [trace["name"] for trace in figure["data"]] == ["bs=64 optimizer.name=sgd", "bs=64 optimizer.name=adamw"]
+    figure = check(setting_figures.against(configurations(made), compare(made, {}, None, 100), "lr", regression=False))
+    assert [trace["name"] for trace in figure["data"]] == ["bs=64 optimizer.name=adamw", "bs=64 optimizer.name=sgd"]
     assert [trace["x"] for trace in figure["data"]] == [[1e-5, 1e-4]] * 2
 
 
 def test_accuracy_against_learning_rate_is_logarithmic_with_intervals(records):
     found = compare(records, {}, None, 100)
-    figure = check(setting_figures.against(records, found, "lr", regression=False))
+    figure = check(setting_figures.against(configurations(records), found, "lr", regression=False))
     assert figure["layout"]["xaxis"]["type"] == "log"
     line = next(trace for trace in figure["data"] if trace["name"] == "bs=64")
     assert line["x"] == sorted(line["x"])
@@ -123,7 +124,9 @@ def test_a_search_that_varies_much_is_a_cloud_of_points_with_the_winner_by_itsel
         for number in range(6)
         for one in [make_record(f"{number}", [1.0], lr=10.0 ** -(number % 3 + 3), val_accuracy=0.5 - number / 100)]
     ]
-    figure = check(setting_figures.against(search, compare(search, {}, None, 100), "lr", regression=False))
+    figure = check(
+        setting_figures.against(configurations(search), compare(search, {}, None, 100), "lr", regression=False)
+    )
     cloud, winner = figure["data"]
     assert (cloud["name"], cloud["mode"], len(cloud["x"])) == ("other trials", "markers", 5)
     assert (winner["name"], winner["x"]) == ("bs=64 dropout=0.1", [1e-3])
@@ -132,27 +135,32 @@ def test_a_search_that_varies_much_is_a_cloud_of_points_with_the_winner_by_itsel
 
 def test_a_setting_that_does_not_vary_has_no_picture(records):
     same = [record for record in records if record.varied["batch_size"] == 64]
-    assert setting_figures.against(same, compare(same, {}, None, 9), "batch_size", regression=False) is None
+    assert (
+        setting_figures.against(configurations(same), compare(same, {}, None, 9), "batch_size", regression=False)
+        is None
+    )
 
 
 def test_a_grid_has_a_heat_map_and_two_crossing_studies_have_none(grid, records):
-    figure = check(setting_figures.heat_map(grid, regression=False))
+    figure = check(heat_map.heat_map(configurations(grid), regression=False))
     assert np.array(figure["data"][0]["z"]).shape == (2, 3)
-    assert figure["data"][0]["text"][0][2] == f"★ {0.5 + 1e-3 * 16:.4f}"
-    assert setting_figures.heat_map(records, regression=False) is None
+    assert figure["data"][0]["text"][1][2] == f"★ {0.5 + 1e-3 * 32:.4f}"
+    assert heat_map.heat_map(configurations(records), regression=False) is None
 
 
 def test_a_star_is_the_winners_alone_and_holes_are_borne_where_asked(grid):
     elsewhere = make_record("best", [1.0], val_accuracy=0.9)
-    assert "★" not in str(setting_figures.heat_map(grid, regression=False, winner=elsewhere))
+    assert "★" not in str(
+        heat_map.heat_map(configurations(grid), regression=False, winner=configurations([elsewhere])[0])
+    )
     corners = [grid[0], grid[3]]
-    assert setting_figures.heat_map(corners, regression=False) is None
-    check(setting_figures.heat_map(corners, regression=False, filled=0.0))
+    assert heat_map.heat_map(configurations(corners), regression=False) is None
+    check(heat_map.heat_map(configurations(corners), regression=False, filled=0.0))
 
 
 def test_a_cell_without_a_figure_is_crossed(grid):
     gone = make_record("gone", [float("nan")], lr=1e-3, batch_size=16)
-    figure = check(setting_figures.heat_map([*grid[1:], gone], regression=False))
+    figure = check(heat_map.heat_map(configurations([*grid[1:], gone]), regression=False))
     assert [(mark["x"], mark["y"], mark["text"]) for mark in figure["layout"]["annotations"]] == [(2, 0, "×")]
 
 

@@ -1,6 +1,7 @@
 """Records made by hand for the tests of this room."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sweeper.study.record import TrialRecord
@@ -49,6 +50,23 @@ def record(
         device="cpu",
         precision="float32",
     )
+
+
+def of_seeds(lr: float, scores: Mapping[int, float | str], *, regression: bool = False) -> list[TrialRecord]:
+    """A configuration's trials.
+
+    Args:
+        scores: by seed, validation accuracy (regression: loss) at the overfitting point, or the state that it ended in.
+    """
+    trials = []
+    for seed, score in scores.items():
+        value = score if isinstance(score, float) else 0.5
+        figures = ((3.0, value, 9.0), (None,) * 3) if regression else ((3.0, 2.0, 2.5), (0.0, value, 0.0))
+        state = "complete" if isinstance(score, float) else score
+        made = record(f"{lr:g}-{seed}", *figures, lr=lr, state=state)
+        config = {**CONFIG, "optimizer": {**CONFIG["optimizer"], "lr": lr}, "train": {**CONFIG["train"], "seed": seed}}
+        trials.append(replace(made, config=config, varied={**made.varied, "seed": seed}))
+    return trials
 
 
 def point(key: str, lr: float = 1e-3, batch_size: int = 64) -> Point:

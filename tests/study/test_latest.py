@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from records import record
+from records import of_seeds, record
 
-from sweeper.study.latest import data_in_use, experiments
+from sweeper.study.latest import data_in_use, experiments, seeds_to_come
 
 
 def at(path: Path, seconds: int) -> None:
@@ -48,3 +48,12 @@ def test_going_back_to_earlier_data_compares_the_trials_on_it(tmp_path):
     study(tmp_path, "lr@newest", ["not trained yet"], 300)
     (tmp_path / "studies/lr@damaged.json").write_text("{")
     assert data_in_use(tmp_path, [old, new]) == "d1"
+
+
+def test_seeds_to_come_are_those_of_every_study_and_a_damaged_list_is_passed_over(tmp_path):
+    ended = of_seeds(1e-3, {0: 0.5, 1: 0.5})
+    keys = {one.key: dict(one.varied) for one in ended} | {"open": {**ended[0].varied, "seed": 2}}
+    content = {"trials": keys, "config": {"train": {"seed": 0}, "study": {"seeds": 3}}}
+    study(tmp_path, "lr@1", [], 100).write_text(json.dumps(content), encoding="utf-8")
+    study(tmp_path, "lr@damaged", [], 100).write_text("[", encoding="utf-8")
+    assert seeds_to_come(tmp_path, ended) == {"0.001-0": (2,), "0.001-1": (2,), "open": (2,)}

@@ -63,13 +63,43 @@ def test_batch_study_takes_the_rate_that_won(table):
     assert pinned.points.known[0].varied["lr"] == 2e-5
 
 
+def test_a_number_of_seeds_and_their_list_are_the_same_trials_one_of_which_any_study_has(table):
+    lr = ["study=lr", "study.lr=[1e-3,1e-4]", "train.batch_size=4"]
+    number, listed, without = (
+        prepare(config(table, *lr, *more), lambda _: None) for more in (["study.seeds=3"], ["study.seeds=[0,1,2]"], [])
+    )
+    keys = [point.key for point in number.points.known]
+    assert keys == [point.key for point in listed.points.known]
+    assert (number.study_id, len(set(keys))) == (listed.study_id, 6)
+    assert [point.key for point in without.points.known] == [keys[0], keys[3]]  # seed 0
+    assert without.study_id != number.study_id
+    assert [point.config["train"]["seed"] for point in number.points.known] == [0, 1, 2, 0, 1, 2]
+    assert number.points.known[1].config["study"]["seeds"] is None
+
+
+SEEDS = ["study.seeds=2"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(SEEDS, SEEDS), (SEEDS, []), ([], SEEDS)])
+def test_batch_study_takes_the_rate_with_the_best_mean_whichever_of_the_two_has_seeds(table, before, after):
+    lr = prepare(config(table, "study=lr", "study.lr=[1e-3,1e-4]", "train.batch_size=4", *before), lambda _: None)
+    scores = {(1e-3, 0): 0.9 if before else 0.1, (1e-3, 1): 0.1, (1e-4, 0): 0.6, (1e-4, 1): 0.6}
+    for point in lr.points.known:
+        accuracy = scores[point.varied["lr"], point.varied.get("seed", 0)]
+        ended = record(point.key, accuracies=(0.1, accuracy, 0.2), lr=point.varied["lr"], batch_size=4)
+        (lr.trials / point.key).mkdir(parents=True)
+        replace(ended, config=point.config).write(lr.trials / point.key)
+    batch = prepare(config(table, "study=batch", "study.batch_size=[4,8]", *after), lambda _: None)
+    assert {point.varied["lr"] for point in batch.points.known} == {1e-4}
+
+
 def test_a_search_has_no_points_before_it_runs_and_lists_them_as_they_are_found(table):
     search = ["study=search", "study.batch_size=[4,8]", "study.dropout=[0,0.3]"]
     study = prepare(config(table, *search), lambda _: None)
     assert (list(study.points.known), study.points.most, study.title) == ([], 20, "rows · search study")
     assert study.points.extend({})
     [point] = study.points.known
-    assert read_studies(study.runs, study.name)[study.file.stem] == [point.key]
+    assert list(read_studies(study.runs, study.name)[study.file.stem]["trials"]) == [point.key]
     assert point.config["head"]["dropout"] == point.varied["dropout"]
     assert point.varied["batch_size"] in (4, 8)
     assert list(point.varied) == ["lr", "batch_size", "dropout"]
@@ -99,7 +129,7 @@ def test_a_searchs_batch_sizes_must_fit_the_data_and_its_rates_are_looked_at(tab
 def test_a_study_lists_the_points_of_all_its_starts(table):
     for rates in ("[1e-3]", "[1e-4]"):
         study = prepare(config(table, "study=lr", f"study.lr={rates}", "train.batch_size=4"), lambda _: None)
-    assert len(read_studies(study.runs, study.name)[study.file.stem]) == 2
+    assert len(read_studies(study.runs, study.name)[study.file.stem]["trials"]) == 2
     assert json.loads(study.file.read_text())["id"] == study.study_id
 
 
@@ -134,7 +164,7 @@ def test_a_batch_study_tells_what_became_of_an_lr_study_without_a_winner(table):
 
 def test_winning_rate_is_none_of_a_study_that_does_not_exist(tmp_path):
     with pytest.raises(UserError, match="none yet"):
-        winning_rate(tmp_path, "made", "lr@1")
+        winning_rate(tmp_path, "made", ["lr@1"])
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Who does what next when workers, trials or memory fail; the workers are played, the ledger and the files are real."""
 
 import itertools
+import json
 import math
 import queue
 import shutil
@@ -22,7 +23,7 @@ from sweeper.study.points import GridPoints
 from sweeper.study.pool import Event, Plan
 from sweeper.study.prepare import PreparedStudy
 from sweeper.study.progress import NoProgress
-from sweeper.study.record import RECORD
+from sweeper.study.record import RECORD, WEIGHTS
 from sweeper.study.retries import MICRO_BATCHES, open_failed
 from sweeper.study.runner import StudyRunner
 from sweeper.study.sampling import Space
@@ -106,15 +107,17 @@ class Told(NoProgress):
 def start(tmp_path):
     """One start of the command on played workers, over the same files as the starts before."""
 
-    def start(pool, points, *, retries=2, workers=1):
+    def start(pool, points, *, retries=2, workers=1, seeds=None, keep_all=None):
         corpus = SimpleNamespace(fingerprint="d", folder=tmp_path / "corpus", card={})
         points = GridPoints(tuple(points)) if isinstance(points, list) else points
-        prepared = PreparedStudy("made", "lr", STUDY, CONFIG | NO_PRUNING, corpus, points, "cpu", "float32", tmp_path)
+        config = CONFIG | NO_PRUNING | {"study": {**CONFIG["study"], "seeds": seeds}}
+        prepared = PreparedStudy("made", "lr", STUDY, config, corpus, points, "cpu", "float32", tmp_path)
         told = Told()
         open_failed(prepared.trials, points.known, told.note)
         ledger = Ledger(open_storage(None, tmp_path), STUDY, prepared.lock)
         plan = Plan(("cpu",) * workers, 1)
-        runner = StudyRunner(prepared, ledger, pool, plan, NoTracker(), told, retries=retries, keep_all=True)
+        keep_all = seeds is None if keep_all is None else keep_all
+        runner = StudyRunner(prepared, ledger, pool, plan, NoTracker(), told, retries=retries, keep_all=keep_all)
         return runner.run(), told.notes
 
     return start
@@ -123,6 +126,112 @@ def start(tmp_path):
 def states(tmp_path):
     study = optuna.load_study(study_name=STUDY, storage=open_storage(None, tmp_path))
     return [trial.state.name for trial in study.trials]
+
+
+def seeded(*rates, seeds=(0, 1, 2)):
+    """Points of a study with these seeds, configuration by configuration."""
+    made = []
+    for lr, seed in itertools.product(rates, seeds):
+        plain = point(f"{lr:g}-{seed}", lr=lr)
+        config = {**plain.config, "train": {**plain.config["train"], "seed": seed}}
+        made.append(Point(plain.key, {**plain.varied, "seed": seed}, config))
+    return made
+
+
+def scoring(scores):
+    """Workers whose trials come to these accuracies, by rate and seed, and keep their weights."""
+
+    def done(task):
+        accuracy = scores[task.varied["lr"]][task.config["train"]["seed"]]
+        ended = replace(record(task.key, accuracies=(0.0, accuracy, 0.0)), config=task.config, varied=task.varied)
+        ended.write(Path(task.folder))
+        (Path(task.folder) / WEIGHTS).write_bytes(task.key.encode())
+        return [("ended", {})]
+
+    return done
+
+
+SCORES = {1e-3: {0: 0.9, 1: 0.3, 2: 0.3}, 1e-4: {0: 0.8, 1: 0.6, 2: 0.7}}
+
+
+def listed(tmp_path, points, seeds=3):
+    """The study's file, as `prepare` writes it."""
+    file = tmp_path / "made" / "studies" / "lr@1.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    config = CONFIG | NO_PRUNING | {"study": {**CONFIG["study"], "seeds": seeds}}
+    file.write_text(json.dumps({"config": config, "trials": {one.key: dict(one.varied) for one in points}}))
+
+
+def weights(tmp_path):
+    return sorted(path.parent.name for path in tmp_path.glob(f"made/trials/*/{WEIGHTS}"))
+
+
+def test_a_sweep_killed_in_the_middle_of_seeds_goes_on_with_the_next_one(start, tmp_path):
+    def mortal(task):
+        if len(pool.sent) > 2:
+            raise Killed
+        return scoring(SCORES)(task)
+
+    pool = PlayedPool(mortal)
+    points = seeded(1e-3, 1e-4)
+    listed(tmp_path, points)
+    with pytest.raises(Killed):
+        start(pool, points, seeds=3)
+    assert [task.key for _, task in pool.sent] == ["0.001-0", "0.001-1", "0.001-2"]
+    assert weights(tmp_path) == ["0.001-0"]  # the best of its two so far
+    again = PlayedPool(scoring(SCORES))
+    result, _ = start(again, points, seeds=3)
+    assert [task.key for _, task in again.sent] == ["0.001-2", "0.0001-0", "0.0001-1", "0.0001-2"]
+    assert result.taken_over == {"0.001-0", "0.001-1"}
+    assert result.winner.key == "0.0001-0"  # the best seed of the best mean, not the best trial
+    assert weights(tmp_path) == ["0.0001-0"]
+
+
+def test_trials_of_a_study_without_seeds_are_taken_over_and_a_winner_that_had_lost_is_trained_again(start, tmp_path):
+    points, alone = seeded(1e-3, 1e-4), seeded(1e-3, 1e-4, seeds=[0])
+    listed(tmp_path, alone, seeds=None)
+    first, _ = start(PlayedPool(scoring(SCORES)), alone, keep_all=False)
+    assert first.winner.key == "0.001-0"
+    assert weights(tmp_path) == ["0.001-0"]
+    listed(tmp_path, points)
+    pool = PlayedPool(scoring(SCORES))
+    result, notes = start(pool, points, seeds=3)
+    assert [task.key for _, task in pool.sent] == ["0.001-1", "0.001-2", "0.0001-1", "0.0001-2", "0.0001-0"]
+    assert notes == ["lr=0.0001 bs=8 seed=0: it wins by its seeds, but its weights were dropped; training it again"]
+    assert result.winner.key == "0.0001-0"
+    assert weights(tmp_path) == ["0.0001-0"]
+    assert result.taken_over == {"0.001-0"}
+    assert states(tmp_path) == ["COMPLETE"] * 6
+    again = PlayedPool(scoring(SCORES))
+    start(again, points, seeds=3)
+    assert again.sent == []
+
+
+def test_a_sweep_killed_while_the_winner_is_trained_again_goes_on_with_it(start, tmp_path):
+    def mortal(task):
+        if task.key == "0.0001-0":
+            raise Killed
+        return scoring(SCORES)(task)
+
+    points, alone = seeded(1e-3, 1e-4), seeded(1e-3, 1e-4, seeds=[0])
+    listed(tmp_path, alone, seeds=None)
+    start(PlayedPool(scoring(SCORES)), alone, keep_all=False)
+    listed(tmp_path, points)
+    with pytest.raises(Killed):
+        start(PlayedPool(mortal), points, seeds=3)
+    pool = PlayedPool(scoring(SCORES))
+    assert start(pool, points, seeds=3)[0].winner.key == "0.0001-0"
+    assert [task.key for _, task in pool.sent] == ["0.0001-0"]
+    assert weights(tmp_path) == ["0.0001-0"]
+
+
+def test_a_winner_whose_weights_never_come_is_trained_again_once(start, tmp_path):
+    points = seeded(1e-3, seeds=[0, 1])
+    listed(tmp_path, points, seeds=2)
+    pool = PlayedPool(done)  # writes no weights
+    result, _ = start(pool, points, seeds=2)
+    assert len(pool.sent) == 3
+    assert result.winner is not None
 
 
 def test_a_worker_that_dies_before_it_is_ready_is_no_failure_of_a_point(start):

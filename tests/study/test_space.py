@@ -12,6 +12,7 @@ from sweeper.study.space import (
     identity,
     model_fingerprint,
     ranges_of,
+    seeds_of,
     trial_key,
     with_values,
 )
@@ -30,6 +31,24 @@ def changed(section, key, value):
 def test_grid_is_the_full_product_without_repeats():
     points = grid([1e-3, 1e-4], [16, 32, 64])
     assert len({(p["lr"], p["batch_size"]) for p in points}) == len(points) == 6
+
+
+def test_a_configuration_has_all_its_seeds_before_the_next_is_begun():
+    points = grid([1e-3, 1e-4], [16], [7, 0])
+    assert [(point["lr"], point["seed"]) for point in points] == [(1e-3, 7), (1e-3, 0), (1e-4, 7), (1e-4, 0)]
+    assert "seed" not in grid([1e-3], [16])[0]
+
+
+@pytest.mark.parametrize(("asked", "seeds"), [(None, None), (3, [5, 6, 7]), ([2, 0], [2, 0]), (1, [5])])
+def test_a_number_of_seeds_begins_with_the_training_seed(asked, seeds):
+    assert seeds_of({"train": {"seed": 5}, "study": {"seeds": asked}}) == seeds
+    assert seeds_of({"train": {"seed": 5}, "study": {}}) is None  # of a study that was listed before there were seeds
+
+
+def test_which_seeds_does_not_make_another_study_but_several_do():
+    several = configuration_key(whole(CONFIG), seeds=True)
+    assert several == configuration_key(whole(changed("train", "seed", 1)), seeds=True)
+    assert several != configuration_key(whole(CONFIG))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sweeper.config import compose, compose_studies
 from sweeper.study import plan, sweep
-from sweeper.study.runner import StudyResult
+from sweeper.study.result import StudyResult
 from sweeper.study.workers import ProcessPool
 
 
@@ -37,6 +37,17 @@ def test_a_search_has_as_many_trials_as_its_budget_has_room_for(tmp_path):
     assert plan.most_trials([both, epochs]) == 6
     assert plan.most_trials([both, minutes]) > 1000
     assert [sweep.epochs_of([one], after=both) for one in (trials, epochs, minutes)] == [100, 30, 0]
+
+
+def test_every_seed_is_a_trial(tmp_path):
+    lr, batch, single = studies(
+        tmp_path,
+        ["study=lr", "study.seeds=3"],
+        ["study=batch", "study.seeds=[5,7]"],
+        ["study=single", "study.seeds=4"],
+    )
+    assert [plan.trials_of(one) for one in (lr, batch, single)] == [24, 8, 4]
+    assert sweep.epochs_of([batch], after=lr) == 60  # one of four sizes is the lr study's
 
 
 def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_up(tmp_path, monkeypatch):

@@ -1,12 +1,11 @@
 """The table of trials."""
 
-import io
 import math
 
 from rich.console import Console
 
 from sweeper.study.record import TrialRecord
-from sweeper.study.table import all_varied, markdown_table, print_results, results_table, told_apart
+from sweeper.study.table import all_varied, markdown_table, results_table, told_apart
 from sweeper.training.metrics import EpochMetrics
 
 
@@ -108,13 +107,3 @@ def test_what_a_search_varies_is_shown_once():
     [line] = [line for line in markdown_table(records, "a").splitlines() if "=0.1 " in line]
     assert line.endswith("| dropout=0.1 wd=0.01 |")
     assert all_varied(records)[0] == {"lr": 1e-3, "batch_size": 64, "dropout": "0.1", "weight_decay": "0.01"}
-
-
-def test_in_a_file_every_trial_has_one_line_however_much_differs():
-    other = {"optimizer": {"lr": 1e-4, "weight_decay": 0.01}, "train": {"batch_size": 64, "epochs": 4}}
-    both = [record("a", 1e-3, 0.25), record("b", 1e-4, 0.75, config=other)]
-    into = io.StringIO()
-    print_results(Console(file=into, width=80), both, "b", "two studies")
-    rows = [line for line in into.getvalue().splitlines() if "complete" in line]
-    assert len(rows) == 2
-    assert "train.epochs=4" in rows[0]
