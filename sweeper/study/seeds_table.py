@@ -11,12 +11,14 @@ from sweeper.intervals import Estimate
 from sweeper.study.configurations import Configuration, Standing, seed_of, standings
 from sweeper.study.record import TrialRecord
 from sweeper.study.table import (
+    MOST,
     NONE,
     WINNER,
     also_text,
     batch_of,
     differing,
     lr_of,
+    more_text,
     new_table,
     one_line,
     overfitting_text,
@@ -38,12 +40,13 @@ VERDICTS = {
 
 
 def seeds_table(ranked: Sequence[Configuration], title: str | None = None) -> "Table":
-    """Every configuration, best first, the winner marked."""
+    """The configurations, best first, the winner marked; of very many the best."""
     from rich.text import Text
 
-    names, rows = _cells(ranked)
-    table = new_table(names, title, wide=(AGAINST, ALSO))
-    for row, standing in zip(rows, standings(ranked), strict=True):
+    shown = ranked[:MOST]
+    names, rows = _cells(shown)
+    table = new_table(names, title, wide=(AGAINST, ALSO), hidden=len(ranked) - len(shown))
+    for row, standing in zip(rows, standings(shown), strict=True):
         style = "bold green" if standing.verdict == "winner" else "dim" if standing.verdict == "none" else None
         table.add_row(*(Text(cell) for cell in row), style=style)
     return table
@@ -51,9 +54,10 @@ def seeds_table(ranked: Sequence[Configuration], title: str | None = None) -> "T
 
 def seeds_markdown(ranked: Sequence[Configuration]) -> str:
     """The same table for a model card."""
-    names, rows = _cells(ranked)
+    names, rows = _cells(ranked[:MOST])
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(one_line(cell) for cell in line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(one_line(cell) for cell in line) + " |" for line in lines)
+    return table + more_text(len(ranked))
 
 
 def _cells(ranked: Sequence[Configuration]) -> tuple[list[str], list[list[str]]]:

@@ -125,7 +125,7 @@ def cells(
 
 
 def also_text(record: TrialRecord, others: Sequence[str]) -> str:
-    """`optimizer.name=sgd head.dropout=0.1`: the values of these keys."""
+    """`optimizer.name=sgd dropout=0.1`: the values of these keys."""
     settings = _settings(record)
     return " ".join(f"{SHORT.get(key, key)}={settings.get(key, NONE)}" for key in others)
 
@@ -137,8 +137,13 @@ def markdown_table(records: Iterable[TrialRecord], winner_key: str | None) -> st
     others = differing(ranked)
     names = headings(others, ranked)
     rows = [names, ["---"] * len(names), *(cells(one, winner_key, others, ranked) for one in ranked)]
-    more = f"\n\n… and {len(everything) - MOST:,} more." if len(everything) > MOST else ""
-    return "\n".join("| " + " | ".join(one_line(cell) for cell in row) + " |" for row in rows) + more
+    lines = "\n".join("| " + " | ".join(one_line(cell) for cell in row) + " |" for row in rows)
+    return lines + more_text(len(everything))
+
+
+def more_text(rows: int) -> str:
+    """What ends a table in markdown that shows the best of so many rows."""
+    return f"\n\n… and {rows - MOST:,} more." if rows > MOST else ""
 
 
 def overfitting_text(record: TrialRecord) -> str:

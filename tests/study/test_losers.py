@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from records import of_seeds
 
-from sweeper.study.losers import drop_losers
+from sweeper.study.losers import Losers
 from sweeper.study.record import WEIGHTS
 
 
@@ -19,7 +19,11 @@ def kept(tmp_path):
             (tmp_path / record.key).mkdir(exist_ok=True)
             record.write(tmp_path / record.key)
             (tmp_path / record.key / WEIGHTS).write_bytes(b"weights")
-        drop_losers(tmp_path, [json.loads(json.dumps(study)) for study in studies])
+        lists = tmp_path / "lists"
+        lists.mkdir(exist_ok=True)
+        for number, study in enumerate(studies):
+            (lists / f"{number}.json").write_text(json.dumps(study))
+        Losers(tmp_path, lists).drop(ended)
         return sorted(path.parent.name for path in tmp_path.glob(f"*/{WEIGHTS}"))
 
     return kept

@@ -31,7 +31,7 @@ def test_several_seeds_are_one_row_with_their_mean_and_the_trials_behind_it_can_
     assert "0.6353" in text  # t(1) = 12.71 times 0.05
     assert "seed 1 diverged" in text
     assert "Student's t" in text
-    assert len([line for line in lines(trials, trials=True) if "train.seed=" in line]) == 4
+    assert len([line for line in lines(trials, trials=True) if "seed=" in line]) == 4
 
 
 def test_an_overfitting_point_that_was_not_reached_is_starred_and_the_star_explained():
