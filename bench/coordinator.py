@@ -1,6 +1,6 @@
-"""A sweep whose training is played back, with a clock on its coordinator: `python -m bench.coordinator FILE ARGUMENT …`.
+"""A sweep whose training is played back and whose coordinator is clocked: `python -m bench.coordinator FILE ARG …`.
 
-It is `python -m sweeper ARGUMENT …` with three things more: workers play curves back (`bench.recorded`), everything is
+It is `python -m sweeper ARG …` with three things more: workers play curves back (`bench.recorded`), everything is
 delivered to tracking however long that takes, and what the coordinator does is written to FILE as JSON. The main thread
 is clocked between two looks into the queue of what workers say, tracking's thread at each of its operations.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from bench.recorded import RecordedPool
 from sweeper.outbox import Operation, Outbox
 from sweeper.study import start
-from sweeper.study.workers import Event
+from sweeper.study.pool import Event
 
 KIB, MIB, PAGE = 1024, 2**20, os.sysconf("SC_PAGE_SIZE")
 A_WEEK = 7 * 24 * 3600.0
@@ -28,18 +28,18 @@ TRACKED = {"epochs": "epoch", "trial": "begin", "finish": "end", "study": "study
 events: list[tuple[str, float, float]] = []  # kind, seconds that the main thread had of it, its processor's seconds
 ends: list[tuple[float, float, float]] = []  # when a trial was done with: clock, processor seconds of all threads, MiB
 delivered: dict[str, list[tuple[float, float]]] = defaultdict(list)  # by operation: seconds, the thread's processor's
-waiting: list[int] = []  # operations that tracking has not done yet, when a trial ends
 
 
 class Clocked(queue.Queue[Event]):
     """What workers say; from one look into it to the next the main thread does what the event asks for."""
 
-    kind, since, thread = "", 0.0, 0.0
+    kind, since, thread, began = "", 0.0, 0.0, 0.0
 
     def get(self, block: bool = True, timeout: float | None = None) -> Event:
         """As a queue's."""
+        now = time.perf_counter()
+        Clocked.began = Clocked.began or now
         if self.kind:
-            now = time.perf_counter()
             events.append((self.kind, now - self.since, time.thread_time() - self.thread))
             if self.kind == "ended":
                 ends.append((now, time.process_time(), _resident()))
@@ -82,15 +82,15 @@ def main(arguments: Sequence[str]) -> int:
     import sweeper.tracking
     from sweeper.__main__ import main as sweep
 
-    vars(start)["Pool"] = ClockedPool
+    vars(start)["ProcessPool"] = ClockedPool
     vars(sweeper.tracking)["Outbox"] = ClockedOutbox
     code = sweep(arguments[1:])
     used = resource.getrusage(resource.RUSAGE_SELF)
     seen: dict[str, Any] = {
+        "began": Clocked.began,
         "ended": time.perf_counter(),
         "processor_seconds": time.process_time(),
         "peak_mib": used.ru_maxrss * KIB / MIB,
-        "workers_processor_seconds": sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]),
         "events": events,
         "ends": ends,
         "delivered": delivered,

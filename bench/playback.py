@@ -1,4 +1,4 @@
-"""Training played back, in a worker: what `bench.recorded` forks its workers from has this imported.
+"""Training played back, in a worker: what `bench.recorded` forks its workers from has imported this.
 
 `sweeper.study.trial` is the real one (locks, kept weights, curve, resume state, record, each flushed to the disk) but
 for the training itself: a tiny encoder is loaded, never trained, and the epochs are those of `curves.csv`, which
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.data.corpus import Corpus
-from sweeper.study import serve, trial
+from sweeper.study import trial
 from sweeper.study.task import TrialTask
 from sweeper.training.classifier import load_classifier
 from sweeper.training.metrics import EpochMetrics
@@ -90,7 +90,7 @@ def recorded(file: Path = CURVES) -> list[list[EpochMetrics]]:
 def _predictions(labels: NDArray[Any], epoch: EpochMetrics) -> NDArray[Any]:
     """Right in as many rows, spread evenly, as the epoch's accuracy says; else the next class."""
     right = round((epoch.val_accuracy or 0.0) * len(labels))
-    predicted = (labels + 1) % (labels.max() + 1)
+    predicted: NDArray[Any] = (labels + 1) % (labels.max() + 1)
     rows = np.linspace(epoch.epoch, epoch.epoch + len(labels), right, endpoint=False).astype(int) % len(labels)
     predicted[rows] = labels[rows]
     return predicted
@@ -102,5 +102,6 @@ def _classifier(model: str, labels: tuple[str, ...]) -> Any:
     return load_classifier(model, label_names=labels, loss="auto", dropout=None, freeze_encoder=False, seed=0)
 
 
-serve.import_slow_libraries()
-vars(trial).update(_training=Playback, fit=play)
+def take_place() -> None:
+    """From now on trials of this process are played back."""
+    vars(trial).update(_training=Playback, fit=play)

@@ -1,7 +1,7 @@
 """A pool of workers whose training takes no time: for measuring what a sweep does beside training.
 
-Each is a process of its own and, but for the training itself (`bench.playback`), the real worker. They are forked from one
-process that has imported torch, since a small machine does not hold 64 that have imported it themselves.
+Each is a process of its own and, but for the training itself (`bench.playback`), the real worker. They are forked from
+one that has imported torch, since a small machine does not hold 64 that have imported it themselves.
 """
 
 import multiprocessing
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sweeper.study import serve
-from sweeper.study.workers import Pool
+from sweeper.study.workers import ProcessPool
 
 
-class RecordedPool(Pool):
+class RecordedPool(ProcessPool):
     """A pool whose workers play recorded curves back."""
 
     def __init__(self, logs: Path) -> None:
@@ -50,16 +50,18 @@ class Forked:
     def wait(self) -> int | None:
         """As `Popen.wait`."""
         self._process.join()
-        return self._process.exitcode
+        code: int | None = self._process.exitcode
+        return code
 
 
 def work(tasks: Connection, events: Connection, log: Connection) -> None:
     """A worker's life: the real one, on the ends of these pipes."""
-    import bench.playback  # noqa: F401  its training takes the place of the real one
+    from bench.playback import take_place
 
+    take_place()
     for end, usual in ((tasks, 0), (events, 1), (log, 2)):
         os.dup2(end.fileno(), usual)
         end.close()
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  open as long as the process lives
-    sys.stdout, sys.stderr = (open(end, "w", buffering=1, encoding="utf-8", closefd=False) for end in (1, 2))
+    sys.stdout, sys.stderr = (open(end, "w", buffering=1, encoding="utf-8", closefd=False) for end in (1, 2))  # noqa: SIM115
     serve.main()

@@ -1,8 +1,9 @@
 """The documents' plot of one trial: both losses above, both accuracies below, a dotted line at the overfitting point.
 
-A page of some kilobytes that needs nothing but itself: it is kept with every trial of a study, of which there may be ten
-thousand, and a plotting library in it would be 5 MB each. Colours are from Okabe and Ito's palette, which colour-blind
-readers can tell apart; dashes tell training from validation once more. A dot that is pointed at says its figure.
+A page of some kilobytes that needs nothing but itself: it is kept with every trial of a study, of which there may be
+ten thousand, and a plotting library in it would be 5 MB each. Colours are from Okabe and Ito's palette, which
+colour-blind readers can tell apart; dashes tell training from validation once more. A dot that is pointed at says its
+figure.
 """
 
 import math
@@ -62,8 +63,18 @@ def trial_picture(curve: Sequence[EpochMetrics], overfit_epoch: int | None, reac
     for panel in panels:
         _axes(picture, panel)
         if overfit_epoch is not None:
-            ends = {"x1": panel.x(overfit_epoch), "y1": panel.top, "x2": panel.x(overfit_epoch), "y2": panel.top + HEIGHT}
-            _add(picture, "line", ends, {"class": "point", "stroke": POINT, "stroke-width": "2", "stroke-dasharray": "2 4"})
+            ends = {
+                "x1": panel.x(overfit_epoch),
+                "y1": panel.top,
+                "x2": panel.x(overfit_epoch),
+                "y2": panel.top + HEIGHT,
+            }
+            _add(
+                picture,
+                "line",
+                ends,
+                {"class": "point", "stroke": POINT, "stroke-width": "2", "stroke-dasharray": "2 4"},
+            )
         for who, colour in (("train", TRAIN), ("val", VALIDATION)):
             _line(picture, panel, curve, who, colour)
     if overfit_epoch is not None:
@@ -86,7 +97,7 @@ def caption(overfit_epoch: int | None, reached: bool) -> str:
 
 def _panels(curve: Sequence[EpochMetrics]) -> list[_Panel]:
     """Losses, and accuracies where there are any."""
-    panels = []
+    panels: list[_Panel] = []
     for kind in ("loss", "accuracy"):
         values = [value for who in DASHES for epoch in curve if (value := _value(epoch, who, kind)) is not None]
         if values or kind == "loss":

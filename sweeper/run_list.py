@@ -1,10 +1,10 @@
 """Which runs MLflow has already, found by what they are of; a new one costs no search through all that there are.
 
-MLflow finds a run by a tag in time that grows with the runs there are, and a large study would ask it twice for each of its
-trials. So the runs of a study are listed once. Whoever makes a run from this folder holds a lock meanwhile, and counts the
-run in the lock's file beforehand: as long as that count is where our own runs have brought it, nobody else has made one
-since, and what the list lacks does not exist. Where the count has moved, or where a server takes runs from other machines,
-MLflow is asked as if there was no list.
+MLflow finds a run by a tag in time that grows with the runs there are, and a large study would ask it twice for each of
+its trials. So the runs of a study are listed once. Whoever makes a run from this folder holds a lock meanwhile, and
+counts the run in the lock's file beforehand: as long as that count is where our own runs have brought it, nobody else
+has made one since, and what the list lacks does not exist. Where the count has moved, or where a server takes runs from
+other machines, MLflow is asked as if there was no list.
 """
 
 import fcntl
@@ -116,7 +116,9 @@ class RunList:
             return found
         return None if self._made[study] == made else self._search(identity[ID])
 
-    def create(self, identity: Mapping[str, str], name: str, tags: Mapping[str, str], turn: Turn) -> tuple[Listed, bool]:
+    def create(
+        self, identity: Mapping[str, str], name: str, tags: Mapping[str, str], turn: Turn
+    ) -> tuple[Listed, bool]:
         """A new run; where another machine made the same one meanwhile, all settle on the oldest.
 
         Returns:
@@ -137,7 +139,10 @@ class RunList:
         found, page = list[Any](), None
         while page is None or page.token:
             page = self._client.search_runs(
-                [self._experiment_id], f"tags.`{PARENT}` = '{study}'", max_results=A_PAGE, page_token=page and page.token
+                [self._experiment_id],
+                f"tags.`{PARENT}` = '{study}'",
+                max_results=A_PAGE,
+                page_token=page and page.token,
             )
             found += [(stored.data.tags.get(ID), _listed(stored)) for stored in page]
         return {key: one for key, one in sorted(found, key=lambda pair: _age(pair[1]), reverse=True) if key is not None}
