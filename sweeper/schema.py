@@ -6,12 +6,11 @@ theirs to say; this module says whether a value makes sense at all. Defaults and
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from sweeper.errors import UserError
-from sweeper.values import Rule, keys, read_into, shown
+from sweeper.values import Rule, keys, shown
 
 LONGEST_NAME = 80
 SEARCH_ALONE = (  # keys that only a search takes
@@ -215,24 +214,10 @@ class Config:
     progress: Literal["auto", "live", "plain", "none"]
 
 
-def read(values: Mapping[str, Any]) -> Config:
-    """The typed configuration from nested plain values.
-
-    Raises:
-        UserError: an unknown or missing key, a wrong type, an impossible value; all of them, one a line.
-    """
-    problems: list[str] = []
-    config: Config | None = read_into(Config, values, list(KEYS), problems)
-    problems += [*_contradictions(config), *_of_search(config), *_of_seeds(config)] if config else ()
-    if config is None or problems:
-        raise UserError("\n".join(problems))
-    return config
-
-
 KEYS = keys(Config)
 
 
-def _contradictions(config: Config) -> Iterator[str]:
+def contradictions(config: Config) -> Iterator[str]:
     """Values that are possible one by one but not together."""
     data, split, train = config.data, config.data.split, config.train
     shares = {"train": split.train, "validation": split.validation, "test": split.test}
@@ -265,50 +250,3 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "data.split.stratify: got true, takes false where data.task is regression: a number has no classes"
     if split.stratify and split.group is not None:
         yield f"data.split.stratify: got true beside data.split.group={split.group}, takes false: only one can hold"
-
-
-def _of_search(config: Config) -> Iterator[str]:
-    """What only a search takes, and what does not make one."""
-    study, budget = config.study, config.study.budget
-    if study.name != "search":
-        for key in SEARCH_ALONE:
-            name = key.rpartition(".")[2]
-            if (value := getattr(budget if key.startswith("study.budget.") else study, name)) is not None:
-                instead = (
-                    "study.seeds trains each configuration with several" if name == "seed" else "study=search takes it"
-                )
-                yield f"{key}: got {shown(value)}, takes null in study={study.name}; {instead}"
-        return
-    if study.lr is not None and (len(study.lr) != 2 or study.lr[0] > study.lr[1]):
-        yield f"study.lr: got {shown(study.lr)}, takes the two ends of a range, the smaller first, in study=search"
-    if study.sampler is None:
-        yield "study.sampler: got null, takes tpe, gp, random or qmc in study=search"
-    if study.sampler_seed is None:
-        yield "study.sampler_seed: got null, takes a whole number in study=search"
-    if budget == Budget(None, None, None):
-        yield "study.budget: got null, takes a number for one of study.budget.trials, .minutes and .epochs"
-    if budget.epochs is not None and budget.epochs < config.train.epochs:
-        yield f"study.budget.epochs: got {budget.epochs}, takes {config.train.epochs} (train.epochs, one trial) or more"
-    points = _number_of_points(study)
-    if points is not None and budget.trials is not None and budget.trials > points:
-        yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
-
-
-def _of_seeds(config: Config) -> Iterator[str]:
-    """Several seeds a configuration: not of a search, and none beyond the largest that a generator takes."""
-    seeds, name, first = config.study.seeds, config.study.name, config.train.seed
-    if seeds is not None and name == "search":
-        yield (
-            f"study.seeds: got {shown(seeds)}, takes null in study=search, which trains each point once. Search first, "
-            "then train the best points with several seeds: study=grid study.lr=[...] study.batch_size=[...] "
-            f"study.seeds={shown(seeds)}, with the other settings that won"
-        )
-    if isinstance(seeds, int) and first + seeds > 2**32:
-        yield f"study.seeds: got {seeds} from train.seed={first} on, takes seeds up to {2**32 - 1}"
-
-
-def _number_of_points(study: Study) -> int | None:
-    """How many a search can find; None where something varies continuously."""
-    if study.lr or study.warmup or study.weight_decay or study.dropout:
-        return None
-    return math.prod(len(choices) for choices in (study.batch_size, study.schedule, study.seed) if choices)
