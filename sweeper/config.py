@@ -2,7 +2,7 @@
 
 Hydra is used as a composer only: it writes no folder, changes no directory, logs nothing, and is imported
 when it is needed, so that `--help` stays quick. What can be said of a wrong override without composing is
-said here, in the user's words; every value is then checked by `sweeper.schema`.
+said here, in the user's words; every value is then checked by `sweeper.checks`.
 """
 
 import csv
@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
+from sweeper.checks import read
 from sweeper.errors import UserError, redact
-from sweeper.schema import KEYS, Config, read
-from sweeper.strategy import SEARCH_ALONE
-from sweeper.values import LONGEST_NAME, TAKEN, alternatives, bare, refusal, similar, suggest
+from sweeper.schema import KEYS, LONGEST_NAME, SEARCH_ALONE, TAKEN, Config
+from sweeper.values import alternatives, bare, refusal, similar, suggest
 
 __all__ = [
     "Config",

@@ -5,18 +5,16 @@ theirs to say; this module says whether a value makes sense at all. Defaults and
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from sweeper import launcher, strategy
-from sweeper.errors import UserError
 from sweeper.launcher import Launcher
-from sweeper.strategy import Study
 from sweeper.values import (
     BelowOne,
     Count,
-    Name,
+    Ends,
     NotNegative,
     Positive,
     Rule,
@@ -26,16 +24,29 @@ from sweeper.values import (
     Text,
     Whole,
     keys,
-    read_into,
     shown,
 )
 
+LONGEST_NAME = 80
+SEARCH_ALONE = (  # keys that only a search takes
+    *(f"study.{name}" for name in ("warmup", "weight_decay", "dropout", "schedule", "seed", "sampler", "sampler_seed")),
+    *(f"study.budget.{name}" for name in ("trials", "minutes", "epochs")),
+)
 PATHS = {
     "table": "a file or a glob, e.g. data.path=my.csv",
     "workbook": "a workbook or a glob, e.g. data.path='emotions/*.xlsx'",
     "folder": "a folder with one sub-folder a class",
     "hub": "a data set of the hub, e.g. data.path=owner/name",
 }
+TAKEN = ("cache", "logs", "mlartifacts", "mlflow.db", "optuna.journal")  # what else lies under paths.runs
+Name = Annotated[
+    str,
+    Rule(
+        f"of letters, digits, '_', '-' and '.', at most {LONGEST_NAME}, the first no '.' or '-'",
+        lambda x: re.fullmatch(rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}", x) is not None,
+    ),
+    Rule(f"(none of {', '.join(TAKEN)})", lambda x: x not in TAKEN),
+]
 
 
 @dataclass(frozen=True)
@@ -134,6 +145,29 @@ class Overfitting:
 
 
 @dataclass(frozen=True)
+class Budget:
+    trials: Count | None
+    minutes: Positive | None
+    epochs: Count | None
+
+
+@dataclass(frozen=True)
+class Study:
+    name: Name
+    lr: Annotated[tuple[Positive, ...], Several] | None
+    batch_size: Annotated[tuple[Count, ...], Several] | None
+    warmup: Annotated[tuple[BelowOne, ...], Ends] | None
+    weight_decay: Annotated[tuple[NotNegative, ...], Ends] | None
+    dropout: Annotated[tuple[BelowOne, ...], Ends] | None
+    schedule: Annotated[tuple[Literal["constant", "linear"], ...], Several] | None
+    seed: Annotated[tuple[Seed, ...], Several] | None
+    seeds: Count | Annotated[tuple[Seed, ...], Several] | None
+    sampler: Literal["tpe", "gp", "random", "qmc"] | None
+    sampler_seed: Seed | None
+    budget: Budget
+
+
+@dataclass(frozen=True)
 class Prune:
     name: Literal["none", "overfit", "median", "halving", "hyperband"]
     extra_epochs: Whole
@@ -176,27 +210,10 @@ class Config:
     progress: Literal["auto", "live", "plain", "none"]
 
 
-def read(values: Mapping[str, Any]) -> Config:
-    """The typed configuration from nested plain values.
-
-    Raises:
-        UserError: an unknown or missing key, a wrong type, an impossible value; all of them, one a line.
-    """
-    problems: list[str] = []
-    config: Config | None = read_into(Config, values, list(KEYS), problems)
-    if config:
-        of_study = strategy.contradictions_of(config.study, epochs=config.train.epochs, seed=config.train.seed)
-        of_launcher = launcher.contradictions_of(config.launcher, config.train.device)
-        problems += [*_contradictions(config), *of_study, *of_launcher]
-    if config is None or problems:
-        raise UserError("\n".join(problems))
-    return config
-
-
 KEYS = keys(Config)
 
 
-def _contradictions(config: Config) -> Iterator[str]:
+def contradictions(config: Config) -> Iterator[str]:
     """Values that are possible one by one but not together."""
     data, split, train = config.data, config.data.split, config.train
     shares = {"train": split.train, "validation": split.validation, "test": split.test}

@@ -6,7 +6,6 @@ str, None, Literal, tuples of one type and unions of these: what `sweeper.schema
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from types import NoneType, UnionType
@@ -34,17 +33,6 @@ Ends = Rule(
     "(the two ends of a range, the smaller first, or three values or more to choose from)",
     lambda x: x[0] < x[1] if len(x) == 2 else len(set(x)) == len(x) > 2,
 )
-
-LONGEST_NAME = 80
-TAKEN = ("cache", "logs", "mlartifacts", "mlflow.db", "optuna.journal")  # what else lies under paths.runs
-Name = Annotated[
-    str,
-    Rule(
-        f"of letters, digits, '_', '-' and '.', at most {LONGEST_NAME}, the first no '.' or '-'",
-        lambda x: re.fullmatch(rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}", x) is not None,
-    ),
-    Rule(f"(none of {', '.join(TAKEN)})", lambda x: x not in TAKEN),
-]
 
 
 def keys(section: type, prefix: str = "") -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 
 import sweeper
 from sweeper import Sweep, UserError, best, predict, sweep
-from sweeper.api import spelled, trials_frame
+from sweeper.api import configurations_frame, spelled, trials_frame
 from sweeper.config import compose
+from sweeper.study.configurations import configurations
 from tests.reporting import fabricated
 
 SETTINGS = {
@@ -47,6 +48,20 @@ def test_a_sweep_gives_trials_curves_and_the_winner(swept):
     assert swept.curves.groupby("key")["epoch"].apply(list).tolist() == [[1, 2], [1, 2]]
     at = swept.curves[(swept.curves["key"] == swept.winner.key) & (swept.curves["epoch"] == swept.winner.overfit_epoch)]
     assert at["val_loss"].item() == swept.trials["val_loss"][0]
+
+
+def test_of_several_seeds_there_is_a_row_a_configuration_and_one_of_one_seed_is_its_trial(swept):
+    assert swept.configurations["seeds"].tolist() == [1, 1]
+    assert swept.configurations["mean"].tolist() == swept.trials["val_accuracy"].tolist()
+    made = [fabricated.make_record(f"{seed}", [1.0, 0.5], val_accuracy=score) for seed, score in enumerate((0.4, 0.6))]
+    made = [
+        replace(one, config={**one.config, "train": {**one.config["train"], "seed": seed}})
+        for seed, one in enumerate(made)
+    ]
+    [row] = configurations_frame(configurations(made)).to_dict("records")
+    assert (row["seeds"], row["verdict"]) == (2, "winner")
+    assert row["mean"] == pytest.approx(0.5)
+    assert row["low"] < 0.5 < row["high"]
 
 
 def test_sentences_come_from_lists_series_and_tables(swept, folder, tmp_path):

@@ -10,8 +10,7 @@ import yaml
 
 from sweeper.config import Config, compose, compose_studies, from_plain, help_text, options, plain, redact_url
 from sweeper.errors import UserError
-from sweeper.schema import KEYS
-from sweeper.strategy import Budget
+from sweeper.schema import KEYS, Budget
 
 REPO = Path(__file__).parent.parent
 EXPERIMENTS = options("experiment")

@@ -135,7 +135,7 @@ def standings(ranked: Sequence[Configuration]) -> list[Standing]:
     """Each configuration against the first.
 
     Each interval is at 95% for itself, not adjusted for the number of configurations: of twenty that are as good as
-    the winner, one is called worse.
+    the winner, one or more will be called worse.
 
     Args:
         ranked: best first, see `configurations`.

@@ -1,58 +1,37 @@
-"""What a study tries, as the configuration may say it: a grid with one seed or several, or a search and its budget.
+"""Plain values as one configuration, refused where they do not fit: the schema's rules, and what studies need.
 
-A part of `sweeper.schema`, and as pure.
+All that is wrong is told at once, one key a line.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sweeper.values import BelowOne, Count, Ends, Name, NotNegative, Positive, Seed, Several, shown
-
-SEARCH_ALONE = (  # keys that only a search takes
-    *(f"study.{name}" for name in ("warmup", "weight_decay", "dropout", "schedule", "seed", "sampler", "sampler_seed")),
-    *(f"study.budget.{name}" for name in ("trials", "minutes", "epochs")),
-)
+from sweeper.errors import UserError
+from sweeper.launcher import contradictions_of
+from sweeper.schema import KEYS, SEARCH_ALONE, Budget, Config, Study, contradictions
+from sweeper.values import Ends, read_into, shown
 
 
-@dataclass(frozen=True)
-class Budget:
-    trials: Count | None
-    minutes: Positive | None
-    epochs: Count | None
+def read(values: Mapping[str, Any]) -> Config:
+    """The typed configuration from nested plain values.
 
-
-@dataclass(frozen=True)
-class Study:
-    name: Name
-    lr: Annotated[tuple[Positive, ...], Several] | None
-    batch_size: Annotated[tuple[Count, ...], Several] | None
-    warmup: Annotated[tuple[BelowOne, ...], Ends] | None
-    weight_decay: Annotated[tuple[NotNegative, ...], Ends] | None
-    dropout: Annotated[tuple[BelowOne, ...], Ends] | None
-    schedule: Annotated[tuple[Literal["constant", "linear"], ...], Several] | None
-    seed: Annotated[tuple[Seed, ...], Several] | None
-    seeds: Count | Annotated[tuple[Seed, ...], Several] | None
-    sampler: Literal["tpe", "gp", "random", "qmc"] | None
-    sampler_seed: Seed | None
-    budget: Budget
-
-
-def contradictions_of(study: Study, *, epochs: int, seed: int) -> Iterator[str]:
-    """Values of the study that are possible one by one but not together.
-
-    Args:
-        epochs: `train.epochs`.
-        seed: `train.seed`.
+    Raises:
+        UserError: an unknown or missing key, a wrong type, an impossible value; all of them, one a line.
     """
-    yield from _of_search(study, epochs)
-    yield from _of_seeds(study, seed)
+    problems: list[str] = []
+    config: Config | None = read_into(Config, values, list(KEYS), problems)
+    if config:
+        of_launcher = contradictions_of(config.launcher, config.train.device)
+        problems += [*contradictions(config), *_of_search(config), *_of_seeds(config), *of_launcher]
+    if config is None or problems:
+        raise UserError("\n".join(problems))
+    return config
 
 
-def _of_search(study: Study, epochs: int) -> Iterator[str]:
+def _of_search(config: Config) -> Iterator[str]:
     """What only a search takes, and what does not make one."""
-    budget = study.budget
+    study, budget = config.study, config.study.budget
     if study.name != "search":
         for key in SEARCH_ALONE:
             name = key.rpartition(".")[2]
@@ -70,17 +49,17 @@ def _of_search(study: Study, epochs: int) -> Iterator[str]:
         yield "study.sampler_seed: got null, takes a whole number in study=search"
     if budget == Budget(None, None, None):
         yield "study.budget: got null, takes a number for one of study.budget.trials, .minutes and .epochs"
-    if budget.epochs is not None and budget.epochs < epochs:
-        yield f"study.budget.epochs: got {budget.epochs}, takes {epochs} (train.epochs, one trial) or more"
+    if budget.epochs is not None and budget.epochs < config.train.epochs:
+        yield f"study.budget.epochs: got {budget.epochs}, takes {config.train.epochs} (train.epochs, one trial) or more"
     points = _number_of_points(study)
     if points is not None and budget.trials is not None and budget.trials > points:
         yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
 
 
-def _of_seeds(study: Study, first: int) -> Iterator[str]:
+def _of_seeds(config: Config) -> Iterator[str]:
     """Several seeds a configuration: not of a search, and none beyond the largest that a generator takes."""
-    seeds = study.seeds
-    if seeds is not None and study.name == "search":
+    seeds, name, first = config.study.seeds, config.study.name, config.train.seed
+    if seeds is not None and name == "search":
         yield (
             f"study.seeds: got {shown(seeds)}, takes null in study=search, which trains each point once. Search first, "
             "then train the best points with several seeds: study=grid study.lr=[...] study.batch_size=[...] "
