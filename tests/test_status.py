@@ -151,6 +151,27 @@ def test_several_seeds_are_a_row_a_configuration_and_every_trial_can_be_had(runs
     assert main(["--runs", str(runs), "--trials"]) == 0
 
 
+def test_of_very_many_configurations_those_under_way_are_listed_and_all_of_them_if_asked_for(
+    runs, holder, capsys, monkeypatch
+):
+    monkeypatch.setattr("sweeper.status.MOST", 1)
+    file = runs / "made" / "studies" / "lr@1.json"
+    study = json.loads(file.read_text())
+    study["config"] |= {"study": {"seeds": 2}, "train": {"epochs": 3, "seed": 0}}
+    places = {"k1": (1e-1, 0), "w1": (1e-1, 1), "k3": (1e-2, 0), "w2": (1e-2, 1)}
+    study["trials"] = {key: {"lr": lr, "batch_size": 8, "seed": seed} for key, (lr, seed) in places.items()}
+    file.write_text(json.dumps(study))
+    main(["--runs", str(runs)])
+    text = capsys.readouterr().out
+    assert "lr=0.01 " in text  # where one is being trained
+    assert "lr=0.1 " not in text
+    assert "and 1 more: --all lists them" in text
+    main(["--runs", str(runs), "--all"])
+    text = capsys.readouterr().out
+    assert "lr=0.1 " in text
+    assert "more" not in text
+
+
 def test_a_seed_whose_record_is_damaged_has_no_part_in_the_mean(runs, printed):
     file = runs / "made" / "studies" / "lr@1.json"
     study = json.loads(file.read_text())

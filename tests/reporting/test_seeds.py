@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from sweeper.report import main, make_report
-from sweeper.reporting import curve_figures, heat_map, setting_figures
+from sweeper.reporting import curve_figures, heat_map, sections, setting_figures
 from sweeper.reporting.comparison import compare
 from sweeper.reporting.evidence import gather
 from sweeper.study.configurations import configurations
@@ -49,6 +49,16 @@ def evidence(seeded):
 @pytest.fixture(scope="module")
 def page(seeded):
     return make_report(seeded, "seeds", baseline=False).read_text(encoding="utf-8")
+
+
+def test_of_very_many_the_best_configurations_are_listed_and_drawn_with_all_their_seeds(evidence, monkeypatch):
+    sizes = [len(one.trials) for one in evidence.configurations]
+    assert len(sizes) == 3
+    for most, configurations_shown in ((sizes[0] + sizes[1], 2), (sizes[0] + sizes[1] - 1, 1), (sizes[0] - 1, 1)):
+        monkeypatch.setattr("sweeper.reporting.evidence.MOST_SHOWN", most)
+        few = replace(evidence)
+        assert len(sections.seeds(few)["configurations"]) == configurations_shown
+        assert few.shown == evidence.records[: sum(sizes[:configurations_shown])]
 
 
 def test_the_page_has_each_configurations_mean_and_interval(page, evidence):

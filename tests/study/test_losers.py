@@ -46,6 +46,26 @@ def test_of_several_the_best_seed_of_the_best_mean(kept):
     assert kept(trials, study(trials, 2)) == ["0.0001-1"]
 
 
+def test_seeds_that_meet_by_chance_are_a_configuration_too(kept):
+    trials = [*of_seeds(1e-3, {0: 0.9, 1: 0.1}), *of_seeds(1e-4, {0: 0.6, 1: 0.7})]
+    assert kept(trials, study(trials)) == ["0.0001-1"]  # as a search has them that varies the seed
+
+
+def test_from_a_second_seed_on_the_means_decide(tmp_path):
+    trials, lists = tmp_path / "trials", tmp_path / "lists"
+    first, second = of_seeds(1e-3, {0: 0.3, 1: 0.9}), of_seeds(1e-4, {0: 0.6})
+    lists.mkdir()
+    (lists / "search@1.json").write_text(json.dumps(study([*first, *second])))
+    losers, stayed = Losers(trials, lists), []
+    for record in (first[0], second[0], first[1]):
+        (trials / record.key).mkdir(parents=True)
+        record.write(trials / record.key)
+        (trials / record.key / WEIGHTS).write_bytes(b"weights")
+        losers.drop([record])
+        stayed.append(sorted(path.parent.name for path in trials.glob(f"*/{WEIGHTS}")))
+    assert stayed == [["0.001-0"], ["0.0001-0"], ["0.0001-0"]]  # the last is the best trial, but not of the best mean
+
+
 def test_a_configuration_that_lacks_seeds_may_still_win(kept):
     first, second = of_seeds(1e-3, {0: 0.5, 1: 0.6, 2: 0.4}), of_seeds(1e-4, {0: 0.1, 1: 0.2, 2: 0.9})
     listed = study([*first, *second], 3)
