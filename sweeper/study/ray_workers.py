@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from sweeper import assets
 from sweeper.errors import UserError
@@ -166,6 +166,8 @@ class RayPool:
                 if kind in ("step", "epoch"):
                     self.at_work.set()
                 self.events.put(Event(index, kind, event))
+        except ActorUnavailableError:  # it may live still; the trial's lock keeps it from the next one's way
+            reason = "cannot be reached"
         except RayError as error:
             reason = f"is gone: {_shortly(error)}"
         self._ready.discard(number)
@@ -218,7 +220,7 @@ def _check_reachable(address: str) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except OSError as error:
         raise UserError(
             f"launcher.address={address}: no Ray cluster answers at {place} ({error.strerror or error}). {START}"
