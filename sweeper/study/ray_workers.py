@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from sweeper import assets
 from sweeper.errors import UserError
@@ -181,7 +181,9 @@ def _node(name: str, resources: Mapping[str, float]) -> Node:
 def _shortly(error: Exception) -> str:
     """The last thing that Ray says of a worker's end, without its lists of ids and its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", " "))]
-    return lines[-1].removesuffix(".") if lines else type(error).__name__
+    last = lines[-1].removesuffix(".") if lines else type(error).__name__
+    did_not_start = isinstance(error, RayActorError) and error.actor_init_failed
+    return f"{last} (every node needs the same sweeper, with its libraries)" if did_not_start else last
 
 
 @contextmanager
