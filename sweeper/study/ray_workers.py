@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from sweeper import assets
 from sweeper.errors import UserError
@@ -166,6 +166,8 @@ class RayPool:
                 if kind in ("step", "epoch"):
                     self.at_work.set()
                 self.events.put(Event(index, kind, event))
+        except ActorUnavailableError:  # it may live still; the trial's lock keeps it from the next one's way
+            reason = "cannot be reached"
         except RayError as error:
             reason = f"is gone: {_shortly(error)}"
         self._ready.discard(number)
@@ -179,7 +181,9 @@ def _node(name: str, resources: Mapping[str, float]) -> Node:
 def _shortly(error: Exception) -> str:
     """The last thing that Ray says of a worker's end, without its lists of ids and its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", " "))]
-    return lines[-1].removesuffix(".") if lines else type(error).__name__
+    last = lines[-1].removesuffix(".") if lines else type(error).__name__
+    did_not_start = isinstance(error, RayActorError) and error.actor_init_failed
+    return f"{last} (every node needs the same sweeper, with its libraries)" if did_not_start else last
 
 
 @contextmanager
@@ -218,7 +222,7 @@ def _check_reachable(address: str) -> None:
     if not host or not port.isdigit():
         return
     try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except OSError as error:
         raise UserError(
             f"launcher.address={address}: no Ray cluster answers at {place} ({error.strerror or error}). {START}"

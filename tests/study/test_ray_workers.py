@@ -28,7 +28,7 @@ HEALTH = {  # a node that does not answer at once is dead within seconds, one on
     "health_check_failure_threshold": 3,
 }
 EPOCHS = 8
-SLOWLY = {"point": "first step of an epoch", "do": "sleep", "seconds": 0.4}
+SLOWLY = {"point": "first step of an epoch", "do": "sleep", "seconds": 0.08}  # at each of an epoch's 9 steps
 MORE = [f"train.epochs={EPOCHS}", "tracking=none"]
 
 
@@ -73,7 +73,7 @@ def left(sweep):
 
 
 def on_ray(folder, cluster, inputs):
-    ours = ["launcher=ray", f"launcher.address={cluster.address}", "launcher.workers=auto"]
+    ours = ["launcher=ray", f"launcher.address={cluster.address}", "launcher.workers=2"]
     return Sweep(folder / "sweep", inputs, more=[*ours, *MORE])
 
 
@@ -183,10 +183,11 @@ def test_trials_of_a_node_that_is_removed_go_on_elsewhere_from_their_last_epoch(
     cluster.remove_node(node, allow_graceful=False)
     before = curve.read_text().splitlines()[:2]
     assert sweep.wait(process) == 0, sweep.output()
-    assert re.search(r"its worker is gone: .*; trying again \(1 of 20\)", sweep.output()), sweep.output()
-    assert re.search(r"goes on, \d+ epochs of it on disk", sweep.output()), sweep.output()
+    told = sweep.output()
+    assert re.search(r"its worker (is gone: .*|cannot be reached); trying again \(1 of 20\)", told), told
+    assert re.search(r"goes on, \d+ epochs of it on disk", told), told
     assert curve.read_text().splitlines()[:2] == before  # the very same seconds: these epochs were not trained again
     begun = (plan_of_faults / "epochs").read_text().splitlines()
     assert len(set(begun)) == 2 * EPOCHS + 1
-    assert len(begun) - len(set(begun)) <= sweep.output().count("trying again")  # the epochs that were cut off, at most
+    assert len(begun) - len(set(begun)) <= told.count("trying again")  # the epochs that were cut off, at most
     assert list(differences(alone, left(sweep))) == []
