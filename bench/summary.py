@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import replay_page
+from bench import replay_page, scale_page
 from bench.publish import RESULTS, read_results
 from bench.results import factor, verdict
 
@@ -42,6 +42,7 @@ def page(results: Mapping[str, Result]) -> str:
         _startup(results),
         _memory(results),
         _growth(results),
+        _scale(results),
         _replays(results),
     )
     return "\n".join([HEAD, *(line for part in parts for line in part)])
@@ -135,6 +136,11 @@ def _growth(results: Mapping[str, Result]) -> Iterator[str]:
     for curve in curves:
         slopes = ", ".join(f"{line} {slope:.2f}" for line, slope in curve["exponent"].items())
         yield f"{curve['about']}: {slopes}.\n\n![{curve['about']}]({curve['case']}.svg)\n"
+
+
+def _scale(results: Mapping[str, Result]) -> Iterator[str]:
+    found = [one for name, one in results.items() if name.startswith("scale-")]
+    yield from scale_page.section(sorted(found, key=lambda one: (one["trials"], one["workers"])))
 
 
 def _replays(results: Mapping[str, Result]) -> Iterator[str]:
