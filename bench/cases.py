@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.materials import BASE, TINY
 
-SAMPLE = ("experiment=emotion58_sample", "study=lr")
+SAMPLE = ("experiment=emotion58_sample", "study=lr", "data.label=감정_소분류")
 LEARNING_RATE = 5e-6  # of random weights: at 2e-5 the first steps throw the loss about from seed to seed
 LOOP = "training and validation of one epoch; loading, tokenising and saving are not counted on either side"
 

@@ -245,7 +245,7 @@ def test_the_group_on_the_command_line_wins_and_keeps_the_experiments_values() -
     ("overrides", "name"),
     [
         ((), "emotion58_sample"),
-        (("data.label=감정_대분류",), "emotion58_sample"),
+        (("data.label=감정_소분류",), "emotion58_sample"),
         (("data=table", "data.path=my data (v2).csv"), "my-data-v2"),
         (("data.path=/x/감정.xlsx",), "감정"),
         (("data=table", "data.train=/x/first.csv"), "first"),

@@ -34,8 +34,8 @@ SMALLEST = "data.rows.test=1"  # it is never read
 def data_sets(data: str) -> dict[str, tuple[str, ...]]:
     """What is compared on, as settings of the command line; the sample is bundled."""
     return {
-        "sample, 58 emotions": (),
-        "sample, 6 emotions": ("data.label=감정_대분류",),
+        "sample, 58 emotions": ("data.label=감정_소분류",),
+        "sample, 6 emotions": (),
         "NSMC, 2,000 rows": (
             "experiment=nsmc", "data.source=table", "data.quoting=false", f"data.train={data}/nsmc/ratings_train.txt",
             f"data.test={data}/nsmc/ratings_test.txt", "data.rows.train=2000", SMALLEST, *CAPPED,

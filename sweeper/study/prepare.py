@@ -38,6 +38,7 @@ from sweeper.study.task import TrialTask
 from sweeper.training.compute import resolve
 
 LARGEST_USUAL_RATE = 1.0
+FEW_VALIDATION_ROWS = 100  # the 95% interval of an accuracy of 0.5 is then 19 points wide
 Compute = Callable[[str, str, Callable[[str], None]], tuple[str, str]]
 
 
@@ -212,6 +213,11 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None], compute: C
         )
     sizes = study["batch_size"] or [config["train"]["batch_size"]]
     _check_batch_fits(sizes, len(corpus.train.rows))
+    if (rows := len(corpus.validation.rows)) < FEW_VALIDATION_ROWS:
+        report(
+            f"only {rows} validation rows: chance may choose the winner. With more of them (data.split.validation, more "
+            "data) or several seeds (study.seeds=3) the choice can be trusted"
+        )
     study_id = f"{name}/{study['name']}@{shared}"
     file, head = list_of(runs, study_id), {"study": study["name"], "id": study_id, "config": config}
     points: Points

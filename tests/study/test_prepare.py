@@ -36,6 +36,16 @@ def test_points_are_the_product_of_the_lists(table):
     assert study.points.known[1].config["optimizer"]["lr"] == 1e-4
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.2, True), (0.5, False)])
+def test_a_validation_split_of_a_few_rows_is_pointed_out(table, share, told):
+    rows = [f"다른 문장 {i} 입니다,{'좋다' if i % 2 else '나쁘다'}" for i in range(150)]
+    table.write_text("\n".join([table.read_text(encoding="utf-8"), *rows]), encoding="utf-8")
+    split = f"data.split.train={0.9 - share:g}", f"data.split.validation={share:g}", "data.split.test=0.1"
+    said: list[str] = []
+    prepare(config(table, "study=single", "optimizer.lr=1e-3", "train.batch_size=4", *split), said.append)
+    assert any("50 validation rows" in line for line in said) == told
+
+
 def test_the_same_point_has_the_same_key_in_every_study(table):
     grid = prepare(config(table, "study=grid", "study.lr=[1e-3]", "study.batch_size=[4]"), lambda _: None)
     single = prepare(
