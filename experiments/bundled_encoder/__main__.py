@@ -16,6 +16,7 @@ import torch
 
 from experiments.bundled_encoder.card import write_encoder
 from experiments.bundled_encoder.corpus import open_corpus
+from experiments.bundled_encoder.emotions import DIALOGUES, teach
 from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch, pretrain
 from sweeper.errors import UserError
 from sweeper.tracking import MlflowTracker, NoTracker, Run, Tracker
@@ -41,7 +42,12 @@ def main(arguments: Sequence[str]) -> None:
     for stretch in pretrain(training):
         states.save(len(training.curve), training.state_dict())
         show(stretch, training, options.out / "curve.jsonl", tracker, run)
-    write_encoder(training, corpus, options.out / "encoder", command=told(arguments))
+    command, taught = told(arguments), None
+    if options.dialogues:
+        first = options.out / "reviews_alone"
+        write_encoder(training, corpus, first, command, taught=None)
+        taught = teach(first, options.dialogues, options.out / "emotions", options.emotions)
+    write_encoder(training, corpus, options.out / "encoder", command, taught)
     tracker.finish(run, "complete")
     tracker.close()
     print(f"the encoder is in {options.out / 'encoder'}")
@@ -53,6 +59,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("reviews", type=Path, help="parquet file with the columns text and rating (1 to 10)")
     parser.add_argument("--leave-out", type=Path, nargs="+", required=True, metavar="FILE",
                         help="tables with texts to leave out in their column `document`: NSMC's files")  # fmt: skip
+    parser.add_argument("--dialogues", type=Path, default=DIALOGUES, metavar="FILE",
+                        help="table of the second step, with the sample's columns (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--no-dialogues", dest="dialogues", action="store_const", const=None, help="no second step")
+    parser.add_argument("--emotions", nargs="+", default=[], metavar="KEY=VALUE",
+                        help="more settings of the second step's study: study.lr=[1e-3,1e-4]")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="states, curve and the encoder")
     parser.add_argument("--threads", type=int, help="of the processor")
     parser.add_argument("--tracking", action=argparse.BooleanOptionalAction, default=True, help="log to MLflow")
