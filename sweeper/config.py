@@ -51,7 +51,7 @@ EXAMPLES = """Examples:
   python -m sweeper study=lr,batch
   python -m sweeper experiment=kor_hate model=klue/bert-base study=grid "study.lr=[1e-4,2e-5]"
   python -m sweeper study=lr "study.lr=[1e-4,5e-5]" study.seeds=3
-  python -m sweeper study=search prune=overfit study.budget.epochs=100 "study.dropout=[0,0.3]"
+  python -m sweeper study=search study.budget.epochs=100 "study.dropout=[0,0.3]"
   python -m sweeper data=table data.path=my.csv data.text=sentence data.label=emotion model=klue/bert-base"""
 
 

@@ -465,6 +465,13 @@ def test_a_list_of_studies_gives_one_configuration_each():
     assert compose_studies(["train.epochs=3"]) == [compose(["train.epochs=3"])]
 
 
+def test_a_search_stops_what_is_decided_unless_told_otherwise() -> None:
+    assert compose(["study=search"]).prune.name == "overfit"
+    assert compose(["study=search", "prune=none"]).prune.name == "none"
+    assert compose(["prune=median", "study=search"]).prune.name == "median"
+    assert compose(["study=grid"]).prune.name == "none"
+
+
 def test_a_budget_that_is_named_takes_the_place_of_the_number_of_trials() -> None:
     assert compose(["study=search"]).study.budget == Budget(20, None, None)
     assert compose(["study=search", "study.budget.epochs=100"]).study.budget == Budget(None, None, 100)

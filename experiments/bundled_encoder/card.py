@@ -96,7 +96,7 @@ def _dialogues(taught: Taught | None) -> str:
         return ""
     counts = taught.counts
     return f"""
-{counts["dialogues"]:,} Korean dialogues with 58 emotions (`dialogues.tsv` beside the recipe, written for it, CC0 1.0): \
+{counts["dialogues"]:,} Korean dialogues with 58 emotions (`dialogues.tsv` of the recipe, written for it, CC0 1.0): \
 {counts["sentences"]:,} sentences, after {counts["left_out"]:,} that resemble a sentence of \
 `emotion58_sample` or repeat another were left out. **They bear the labels of that sample**, so what a fine-tuning \
 there gains over one without such a start is theirs."""
