@@ -36,7 +36,7 @@ from sweeper.training.metrics import EpochMetrics
 TABLES = Path(__file__).parent / "tables"
 RUNS = Path("runs/curve_tables")
 DATA = "../shared/data"  # as documents name it; a machine's own path stays out of the tables
-SETS = {"sample": "sample, 58 emotions", "nsmc": "NSMC, 2,000 rows", "kor_3i4k": "kor_3i4k, 5,000 rows"}
+SETS = {"sample": "sample, 6 emotions", "nsmc": "NSMC, 2,000 rows", "kor_3i4k": "kor_3i4k, 5,000 rows"}
 KEPT_APART = ("tracking=none", "progress=plain")  # changes no figure
 ABOUT = b"sweeper"  # the key of what is known about a table, in the file's own metadata
 FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_macro_f1", "seconds")
