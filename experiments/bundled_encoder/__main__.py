@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from experiments.bundled_encoder.card import write_encoder
 from experiments.bundled_encoder.corpus import open_corpus
 from experiments.bundled_encoder.emotions import DIALOGUES, teach
-from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch, pretrain
+from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch, pretrain, resumable
 from sweeper.errors import UserError
 from sweeper.tracking import MlflowTracker, NoTracker, Run, Tracker
 from sweeper.training.checkpoint import StateFiles, write_atomically
@@ -46,7 +46,11 @@ def main(arguments: Sequence[str]) -> None:
     if options.dialogues:
         first = options.out / "reviews_alone"
         write_encoder(training, corpus, first, command, taught=None)
-        taught = teach(first, options.dialogues, options.out / "emotions", options.emotions)
+        own = replace(settings, masked=options.dialogue_masked)
+        taught = teach(
+            first, options.dialogues, options.out / "emotions", own, options.dialogue_epochs,
+            lambda stretch: print(told_of(stretch, "emotion"), flush=True),
+        )  # fmt: skip
     write_encoder(training, corpus, options.out / "encoder", command, taught)
     tracker.finish(run, "complete")
     tracker.close()
@@ -62,8 +66,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--dialogues", type=Path, default=DIALOGUES, metavar="FILE",
                         help="table of the second step, with the sample's columns (default: %(default)s)")  # fmt: skip
     parser.add_argument("--no-dialogues", dest="dialogues", action="store_const", const=None, help="no second step")
-    parser.add_argument("--emotions", nargs="+", default=[], metavar="KEY=VALUE",
-                        help="more settings of the second step's study: study.lr=[1e-3,1e-4]")  # fmt: skip
+    parser.add_argument("--dialogue-epochs", type=int, default=12, metavar="N", help="of the second step")
+    parser.add_argument("--dialogue-masked", type=float, default=0.3, metavar="SHARE", help="`masked` of that step")
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="states, curve and the encoder")
     parser.add_argument("--threads", type=int, help="of the processor")
     parser.add_argument("--tracking", action=argparse.BooleanOptionalAction, default=True, help="log to MLflow")
@@ -82,35 +86,22 @@ def told(arguments: Sequence[str]) -> str:
     return " ".join(one for number, one in enumerate(arguments) if number not in own and number - 1 not in own)
 
 
-def resumable(states: StateFiles, settings: Settings, out: Path) -> dict[str, Any] | None:
-    """The last state, if there is one.
-
-    Raises:
-        UserError: it was made with other settings.
-    """
-    found = states.latest()
-    if found is None:
-        return None
-    before, now = found[1]["settings"], asdict(settings)
-    other = [f"{name} was {before.get(name)}, is {value}" for name, value in now.items() if before.get(name) != value]
-    if other:
-        raise UserError(f"{out} was begun with other settings: {'; '.join(other)}. Give them again, or another --out")
-    return found[1]
-
-
 def show(stretch: Stretch, training: Pretraining, path: Path, tracker: Tracker, run: Run) -> None:
     """A point of the curve on the terminal, in the file and in MLflow."""
     lines = [json.dumps(asdict(one)) for one in training.curve]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
     tracker.epochs(run, epochs(training.curve, training.settings.batch_size))
+    print(f"{training.progress:4.0%}  {told_of(stretch, 'rating')}", flush=True)
+
+
+def told_of(stretch: Stretch, label: str) -> str:
+    """A point of the curve in words; `label` is what a label is called."""
     seen = stretch.held_out
-    print(
-        f"{training.progress:4.0%}  step {stretch.step:,}  {stretch.seconds:,.0f} s  "
-        f"{stretch.tokens_per_second:,.0f} tokens/s  held out: masked words {seen['masked_loss']:.3f} "
-        f"({seen['masked_right']:.3f} right), rating {seen['rating_loss']:.3f} ({seen['rating_right']:.3f} right), "
-        f"words {seen['words_loss']:.3f}",
-        flush=True,
-    )  # fmt: skip
+    return (
+        f"step {stretch.step:,}  {stretch.seconds:,.0f} s  {stretch.tokens_per_second:,.0f} tokens/s  held out: masked "
+        f"words {seen['masked_loss']:.3f} ({seen['masked_right']:.3f} right), {label} {seen['label_loss']:.3f} "
+        f"({seen['label_right']:.3f} right), words {seen['words_loss']:.3f}"
+    )
 
 
 def epochs(curve: Sequence[Stretch], batch_size: int) -> list[EpochMetrics]:
@@ -121,7 +112,7 @@ def epochs(curve: Sequence[Stretch], batch_size: int) -> list[EpochMetrics]:
         result.append(
             EpochMetrics(
                 epoch=number, train_loss=one.train["masked_loss"], val_loss=one.held_out["masked_loss"],
-                train_accuracy=one.train["rating_right"], val_accuracy=one.held_out["rating_right"],
+                train_accuracy=one.train["label_right"], val_accuracy=one.held_out["label_right"],
                 val_macro_f1=None, lr=one.lr, seconds=took, sentences_per_second=rows / max(took, 1e-9),
             )
         )  # fmt: skip

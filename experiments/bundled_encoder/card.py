@@ -70,7 +70,7 @@ letters and digits are those of one of the {counts["forbidden"]:,} texts in NSMC
 ```
 
 {"Embeddings started from factors of co-occurrences. " if settings.factors else ""}Then masked words \
-({settings.masked:.0%} of the tokens), the rating through the pooled first token (weight {settings.rating:g}) and the \
+({settings.masked:.0%} of the tokens), the rating through the pooled first token (weight {settings.label:g}) and the \
 sentence's words through the same (weight {settings.words:g}), together: {last.step:,} steps of {settings.batch_size} \
 reviews, {last.tokens / 1e6:.1f} M tokens, {last.seconds / 60:.0f} minutes of {where} in {training.precision}, \
 AdamW at {settings.lr:g}, seed {settings.seed}.
@@ -80,7 +80,7 @@ AdamW at {settings.lr:g}, seed {settings.seed}.
 
 | masked words: loss | right | rating: loss | right (of 10) | words: loss |
 |---|---|---|---|---|
-| {seen["masked_loss"]:.3f} | {seen["masked_right"]:.3f} | {seen["rating_loss"]:.3f} | {seen["rating_right"]:.3f} | \
+| {seen["masked_loss"]:.3f} | {seen["masked_right"]:.3f} | {seen["label_loss"]:.3f} | {seen["label_right"]:.3f} | \
 {seen["words_loss"]:.3f} |
 
 The tokens are masked there too. What it is worth as a classifier: `experiments/bundled_encoder/README.md`.
@@ -105,7 +105,8 @@ there gains over one without such a start is theirs."""
 def _second_step(taught: Taught | None) -> str:
     if taught is None:
         return ""
+    settings, last = taught.settings, taught.last
     return f"""
-Then the 58 emotions of the dialogues, by sweeper's own lr study: the winner was learning rate {taught.lr:g} at batch \
-size {taught.batch_size}, its overfitting point epoch {taught.epoch}, with a validation accuracy of \
-{taught.accuracy:.3f} (chance: 0.017). Its head was thrown away."""
+Then, from that encoder on, the same with the dialogues and their emotions (60 pairs) in the place of the ratings: \
+{last.step:,} steps of {settings.batch_size} sentences ({settings.stretches} epochs), {settings.masked:.0%} of the \
+tokens masked, {last.seconds / 60:.0f} minutes, AdamW at {settings.lr:g}."""

@@ -45,10 +45,11 @@ class Reviews:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The same as tokens; `tokenizer` is its folder."""
+    """Texts as tokens with their labels (n,), 0 to `classes` - 1: here the ratings; `tokenizer` is its folder."""
 
     table: TokenTable
-    ratings: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    classes: int
     counts: dict[str, int]
     tokenizer: Path
 
@@ -79,7 +80,7 @@ def open_corpus(reviews: Path, left_out: Sequence[Path], vocabulary: int, cache:
     content = [sha256(path) for path in (reviews, *left_out)]
     folder = built(cache / key("reviews", VERSION, content, vocabulary), build)
     return Corpus(
-        TokenTable.open(folder), np.load(folder / "ratings.npy"), read_json(folder / "counts.json"),
+        TokenTable.open(folder), np.load(folder / "ratings.npy"), RATINGS, read_json(folder / "counts.json"),
         folder / "tokenizer",
     )  # fmt: skip
 

@@ -1,31 +1,35 @@
 """The recipe's second step: what people say when they feel something, from dialogues written for this encoder.
 
-`dialogues.tsv` has the columns of the sample and its 58 emotions, by other hands; sentences that resemble one of the
-sample's are left out. The trainer is sweeper itself: an lr study whose winner, with the weights of its overfitting
-point, loses its head and is the encoder.
+`dialogues.tsv` has the columns of the sample and its 60 pairs of emotions, by other hands; sentences that resemble one
+of the sample's are left out. It is learned as the reviews are, the emotion in the place of the rating: words are masked
+there too, and more of them, for without that the encoder knows the few sentences by heart (experiments/LOG.md).
 """
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import AutoModel, PreTrainedModel
 
-from experiments.bundled_encoder.corpus import bare
+from experiments.bundled_encoder.corpus import MAX_LENGTH, Corpus, bare
+from experiments.bundled_encoder.pretraining import HELD_OUT, Pretraining, Settings, Stretch, pretrain, resumable
 from sweeper import assets
-from sweeper.api import best, sweep
+from sweeper.data.cache import built, key
+from sweeper.data.tokens import TokenTable, write_tokens
 from sweeper.errors import UserError
+from sweeper.training.checkpoint import StateFiles, sha256
 
 DIALOGUES = Path(__file__).with_name("dialogues.tsv")
 SAMPLE = "bundled:emotion58_sample/dialogues.tsv"
-SENTENCES, EMOTION = ("사람문장1", "사람문장2", "사람문장3"), "감정_소분류"
+SENTENCES, EMOTION = ("사람문장1", "사람문장2", "사람문장3"), ("감정_대분류", "감정_소분류")
 NGRAM = 5  # characters that two sentences are compared by
 TOO_ALIKE = 0.5  # of the cosine of their sets of n-grams
-RATES = "[1e-3,5e-4,2e-4]"
-NAME = "emotions"
+BATCH_SIZE, WARMUP = 64, 0.1  # of this step
+VERSION = 1  # of the tokens
 
 
 @dataclass(frozen=True)
@@ -35,53 +39,67 @@ class Taught:
     Attributes:
         encoder: a `BertModel`.
         counts: `dialogues`, `sentences` that are left of them, and those `left_out`.
-        lr, batch_size, epoch: of the winner; the epoch is its overfitting point.
-        accuracy: of the 58 emotions, on the validation split of the dialogues.
+        settings: it was made with.
+        last: point of the curve.
     """
 
     encoder: PreTrainedModel
     counts: dict[str, int]
-    lr: float
-    batch_size: int
-    epoch: int
-    accuracy: float
+    settings: Settings
+    last: Stretch
 
 
-def teach(encoder: Path, dialogues: Path, out: Path, settings: Sequence[str] = ()) -> Taught:
-    """Fine-tune an encoder on the dialogues.
+def teach(
+    encoder: Path, dialogues: Path, out: Path, settings: Settings, epochs: int, say: Callable[[Stretch], None]
+) -> Taught:
+    """Go on with an encoder on the dialogues; killed and started again, from its last epoch.
 
     Args:
         encoder: folder of the first step.
         dialogues: a table with the columns of the sample.
-        out: for the cleaned table, the study and its winner; started again, what is trained is not trained again.
-        settings: more of the study, as on the command line.
+        out: for the tokens and the states.
+        settings: of the first step; the batch, the warm-up and the budget are this step's own, as is `masked`.
+        epochs: over the dialogues, a point of the curve each.
+        say: told each point.
 
     Raises:
-        UserError: the table is not there or has other columns, or no training came to an end.
+        UserError: the table is not there or has other columns, or `out` was begun with other settings.
     """
-    table, counts = read_dialogues(dialogues, Path(assets.data_path(SAMPLE)))
-    out.mkdir(parents=True, exist_ok=True)
-    cleaned = out / f"{NAME}.tsv"
-    table.to_csv(cleaned, sep="\t", index=False, quoting=csv.QUOTE_NONE)
-    found = sweep(
-        [
-            "experiment=emotion58_sample", f"name={NAME}", f"data.path={cleaned}", f"data.label={EMOTION}",
-            "data.split.train=0.85", "data.split.validation=0.1", "data.split.test=0.05", f"model={encoder}",
-            "study=lr", f"study.lr={RATES}", "optimizer=adamw", "schedule=linear", "schedule.warmup=0.1",
-            "prune=overfit", "tracking=none", "progress=plain", f"paths.runs={out / 'runs'}", *settings,
-        ]
+    corpus = open_dialogues(dialogues, encoder, out)
+    rows = len(corpus.labels) - max(1, int(HELD_OUT * len(corpus.labels)))
+    own = replace(
+        settings, batch_size=BATCH_SIZE, warmup=WARMUP, factors=False, stretches=epochs,
+        steps=epochs * -(-rows // BATCH_SIZE),
     )  # fmt: skip
-    winner = found.winner
-    if winner is None or winner.at_overfit is None or winner.at_overfit.val_accuracy is None:
-        raise UserError(f"{out}: no training on the dialogues came to an end; see its logs")
-    frozen = best(NAME, runs=out / "runs", export=out / "classifier")
-    return Taught(
-        AutoModel.from_pretrained(frozen.export, dtype="float32"),
-        counts,
-        float(winner.config["optimizer"]["lr"]),
-        int(winner.config["train"]["batch_size"]),
-        winner.at_overfit.epoch,
-        winner.at_overfit.val_accuracy,
+    states = StateFiles(out / "states")
+    state = resumable(states, own, out)
+    start = AutoModel.from_pretrained(encoder, dtype=torch.float32) if state is None else None
+    training = Pretraining(corpus, own, state, start)
+    for stretch in pretrain(training):
+        states.save(len(training.curve), training.state_dict())
+        say(stretch)
+    return Taught(training.model.encoder, corpus.counts, own, training.curve[-1])
+
+
+def open_dialogues(dialogues: Path, encoder: Path, cache: Path) -> Corpus:
+    """The sentences of the dialogues as tokens, each pair of emotions a class."""
+    table, counts = read_dialogues(dialogues, Path(assets.data_path(SAMPLE)))
+    pairs = [tuple(pair) for pair in table[list(EMOTION)].to_numpy()]
+    classes = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
+    said = [
+        (sentence, classes[pair])
+        for pair, sentences in zip(pairs, table[list(SENTENCES)].to_numpy(), strict=True)
+        for sentence in sentences
+        if sentence
+    ]
+    texts = [sentence for sentence, _ in said]
+
+    def build(folder: Path) -> None:
+        write_tokens(folder, [texts], str(encoder), MAX_LENGTH, report=lambda rows: None)
+
+    folder = built(cache / key("dialogues", VERSION, texts, sha256(encoder / "tokenizer.json")), build)
+    return Corpus(
+        TokenTable.open(folder), np.array([label for _, label in said], dtype=np.int64), len(classes), counts, encoder
     )
 
 
@@ -114,7 +132,7 @@ def read_columns(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-    if missing := [name for name in (EMOTION, *SENTENCES) if name not in table]:
+    if missing := [name for name in (*EMOTION, *SENTENCES) if name not in table]:
         raise UserError(f"{path}: no column {', '.join(missing)}; the columns are {', '.join(table)}")
     return table
 

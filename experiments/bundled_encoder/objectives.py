@@ -1,8 +1,8 @@
 """What the encoder is trained for, in one pass over a flat row of reviews.
 
 Masked words (BERT's 80/10/10), and two that teach the pooled first token to stand for its sentence, since a classifier
-reads nothing else: the review's rating, and which words the sentence holds. The last layer goes on, once its
-attention is done, with the tokens that an objective reads; the vocabulary's softmax sees masked places alone.
+reads nothing else: the text's label (a review's rating), and which words the sentence holds. The last layer goes on,
+once its attention is done, with the tokens that an objective reads; the vocabulary's softmax sees masked places alone.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertPredictionHeadTransform
 
-from experiments.bundled_encoder.corpus import MASK, RATINGS, SPECIAL
+from experiments.bundled_encoder.corpus import MASK, SPECIAL
 from sweeper.training.batches import PackedBatch
 from sweeper.training.boundaries import to_device
 from sweeper.training.packing import PackedEncoder
 
-FIGURES = ("masked_loss", "masked_right", "rating_loss", "rating_right", "words_loss")
+FIGURES = ("masked_loss", "masked_right", "label_loss", "label_right", "words_loss")
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,16 @@ class Objectives(nn.Module):
 
     Args:
         config: of the encoder.
+        labels: how many there are.
         vectors: (vocabulary, hidden) to start the embeddings from; None: random ones.
     """
 
-    def __init__(self, config: BertConfig, vectors: Tensor | None = None) -> None:
+    def __init__(self, config: BertConfig, labels: int, vectors: Tensor | None = None) -> None:
         super().__init__()
         self.encoder = BertModel(config)
         self.transform = BertPredictionHeadTransform(config)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.rating = nn.Linear(config.hidden_size, RATINGS)
+        self.label = nn.Linear(config.hidden_size, labels)
         self.words = nn.Linear(config.hidden_size, config.hidden_size)
         self.words_bias = nn.Parameter(torch.zeros(config.vocab_size))
         embeddings = self.encoder.embeddings.word_embeddings.weight
@@ -76,11 +77,11 @@ class Objectives(nn.Module):
                 embeddings.copy_(torch.where(vectors.any(1, keepdim=True), vectors, embeddings))
 
     def forward(self, packed: PackedEncoder, batch: PackedBatch, masked: Masked) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean losses (masked words, ratings, words of the sentence), and the batch's figures.
+        """Mean losses (masked words, labels, words of the sentence), and the batch's figures.
 
         Args:
             packed: this encoder, made ready for flat rows.
-            batch: reviews with ratings as labels.
+            batch: texts with their labels.
 
         Returns:
             losses (3,); figures (5,) summed, float64, as `FIGURES`; counts (5,) of what they are sums over.
@@ -91,11 +92,11 @@ class Objectives(nn.Module):
         first, guessing = states[: len(starts)], states[len(starts) :]
         pooled = self.encoder.pooler(first[:, None])
         guesses = self._vocabulary(self.transform(guessing), self.bias)
-        ratings, words = self.rating(pooled).float(), self._vocabulary(self.words(pooled), self.words_bias)
+        labels, words = self.label(pooled).float(), self._vocabulary(self.words(pooled), self.words_bias)
         expected = ids[masked.places]
         losses = torch.stack(
             [
-                F.cross_entropy(guesses, expected), F.cross_entropy(ratings, batch.labels),
+                F.cross_entropy(guesses, expected), F.cross_entropy(labels, batch.labels),
                 _words_loss(words, ids, batch),
             ]
         )  # fmt: skip
@@ -103,7 +104,7 @@ class Objectives(nn.Module):
             [len(expected), len(expected), len(starts), len(starts), len(starts)], dtype=torch.float64
         )
         counts = counts.to(ids.device)
-        right = [(guesses.argmax(1) == expected).double().mean(), (ratings.argmax(1) == batch.labels).double().mean()]
+        right = [(guesses.argmax(1) == expected).double().mean(), (labels.argmax(1) == batch.labels).double().mean()]
         means = torch.stack([losses[0].double(), right[0], losses[1].double(), right[1], losses[2].double()])
         return losses, means.detach() * counts, counts
 

@@ -1,4 +1,4 @@
-"""The training of the bundled encoder: a generator that yields one `Stretch` of its curve at a time.
+"""A step of the bundled encoder's training: a generator that yields one `Stretch` of its curve at a time.
 
 Batches, packing, optimizer, schedule and resume states are the project's own. The budget is a number of steps, or
 minutes of training: a CPU's are those its threads have worked, so that a machine with other load, or a process that
@@ -10,18 +10,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedModel
 
 from experiments.bundled_encoder.corpus import MAX_LENGTH, SPECIAL, Corpus
 from experiments.bundled_encoder.factors import cooccurrence_vectors
 from experiments.bundled_encoder.objectives import FIGURES, Masked, Objectives, draw_masks
 from sweeper.data.tokens import Split
+from sweeper.errors import UserError
 from sweeper.training.batches import BatchMaker, PackedBatch, seed_for, sorted_batches, train_batches
+from sweeper.training.checkpoint import StateFiles
 from sweeper.training.compute import autocast, resolve_device, resolve_precision, token_multiple
 from sweeper.training.optimizer import build_optimizer, lr_at
 from sweeper.training.packing import PackedEncoder
@@ -40,11 +43,11 @@ class Settings:
     Attributes:
         layers, hidden, heads: the encoder's shape; its feed-forward layers are four times as wide.
         vocabulary: word pieces.
-        batch_size: reviews a step.
+        batch_size: texts a step.
         lr, warmup, weight_decay, clip_norm: of AdamW; the rate rises over a share `warmup` of the budget, then falls.
         steps, minutes: the budget; steps where both are given.
         masked: share of the tokens to guess.
-        rating, words: weights of the second and third objective beside the masked words.
+        label, words: weights of the second and third objective beside the masked words.
         factors: start the embeddings from co-occurrences.
         stretches: points of the curve, each with a resume state.
         device, precision: as in `conf/config.yaml`.
@@ -62,7 +65,7 @@ class Settings:
     steps: int | None = None
     minutes: float = 50.0
     masked: float = 0.15
-    rating: float = 1.0
+    label: float = 1.0
     words: float = 0.5
     factors: bool = True
     stretches: int = 20
@@ -82,7 +85,7 @@ class Stretch:
         tokens_per_second: of this stretch.
         lr: of its last step.
         train: the objectives' figures over this stretch, by `FIGURES`.
-        held_out: the same on the held-out reviews, masked alike each time.
+        held_out: the same on the held-out texts, masked alike each time.
     """
 
     step: int
@@ -100,23 +103,32 @@ class Pretraining:
     Args:
         corpus: of as many word pieces as the settings say.
         settings: how to train.
+        start: the encoder of an earlier step, of the same shape; None: an untrained one.
         state: a `state_dict` to go on from; None: the beginning.
     """
 
-    def __init__(self, corpus: Corpus, settings: Settings, state: dict[str, Any] | None = None) -> None:
-        self.settings, self.table = settings, corpus.table
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: Settings,
+        state: dict[str, Any] | None = None,
+        start: PreTrainedModel | None = None,
+    ) -> None:
+        self.settings, self.table, self.classes = settings, corpus.table, corpus.classes
         self.device = resolve_device(settings.device)
         self.precision = resolve_precision(settings.precision, self.device)
-        order = np.random.default_rng(seed_for(settings.seed, 0, SPLIT)).permutation(len(corpus.ratings))
+        order = np.random.default_rng(seed_for(settings.seed, 0, SPLIT)).permutation(len(corpus.labels))
         held_out, train = np.split(order, [max(1, int(HELD_OUT * len(order)))])
         source, multiple = TokenSource(self.table.ids, self.device), token_multiple(self.precision, self.device)
         self.train, self.held_out = (
-            BatchMaker(self.table, Split(rows, corpus.ratings[rows]), "packed", self.device, 0, multiple, source)
+            BatchMaker(self.table, Split(rows, corpus.labels[rows]), "packed", self.device, 0, multiple, source)
             for rows in (np.sort(train), np.sort(held_out))
         )
         self.model = self._start(np.sort(train) if settings.factors and state is None else None).to(self.device)
+        if start is not None:
+            self.model.encoder.load_state_dict(start.state_dict())
         self.optimizer = build_optimizer(self.model, name="adamw", lr=settings.lr, weight_decay=settings.weight_decay)
-        self.weights = torch.tensor([1.0, settings.rating, settings.words], device=self.device)
+        self.weights = torch.tensor([1.0, settings.label, settings.words], device=self.device)
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.curve: list[Stretch] = []
         if state is not None:
@@ -136,7 +148,7 @@ class Pretraining:
         )  # fmt: skip
         with torch.random.fork_rng([]):
             torch.manual_seed(seed_for(settings.seed, 0, START))
-            return Objectives(config, vectors)
+            return Objectives(config, self.classes, vectors)
 
     @property
     def progress(self) -> float:
@@ -154,7 +166,7 @@ class Pretraining:
         )
 
     def run_stretch(self) -> Stretch:
-        """Train until the next point of the curve is due, and look at the held-out reviews."""
+        """Train until the next point of the curve is due, and look at the held-out texts."""
         due = min(1.0, (len(self.curve) + 1) / self.settings.stretches)
         sums = torch.zeros(2, len(FIGURES), dtype=torch.float64, device=self.device)
         tokens, seconds, lr = self.tokens, self.seconds, self.lr
@@ -202,7 +214,7 @@ class Pretraining:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """The objectives' figures on the held-out reviews, masked alike each time."""
+        """The objectives' figures on the held-out texts, masked alike each time."""
         self.model.eval()
         packed = PackedEncoder(self.model.encoder)
         sums = torch.zeros(2, len(FIGURES), dtype=torch.float64, device=self.device)
@@ -233,6 +245,22 @@ def pretrain(training: Pretraining) -> Iterator[Stretch]:
     """Train stretch by stretch to the end of the budget, starting after the restored one."""
     while training.progress < 1:
         yield training.run_stretch()
+
+
+def resumable(states: StateFiles, settings: Settings, out: Path) -> dict[str, Any] | None:
+    """The last state, if there is one.
+
+    Raises:
+        UserError: it was made with other settings.
+    """
+    found = states.latest()
+    if found is None:
+        return None
+    before, now = found[1]["settings"], asdict(settings)
+    other = [f"{name} was {before.get(name)}, is {value}" for name, value in now.items() if before.get(name) != value]
+    if other:
+        raise UserError(f"{out} was begun with other settings: {'; '.join(other)}. Give them again, or another --out")
+    return found[1]
 
 
 def _worked(device: torch.device) -> float:

@@ -59,8 +59,8 @@ def test_texts_are_the_same_whatever_their_signs_and_case():
 
 def test_what_is_left_out_is_in_no_objective(corpus):
     assert corpus.counts == {"read": 200, "forbidden": 21, "left_out": 20, "kept": 180}
-    assert len(corpus.ratings) == len(corpus.table.lengths) == 180
-    assert set(corpus.ratings.tolist()) == {1, 8}
+    assert len(corpus.labels) == len(corpus.table.lengths) == 180
+    assert set(corpus.labels.tolist()) == {1, 8}
     tokenizer = load_tokenizer(str(corpus.tokenizer))
     assert not [piece for piece in tokenizer.get_vocab() if set("비밀야") & set(piece)]
     read = tokenizer.decode(corpus.table.ids)
@@ -97,7 +97,7 @@ def test_words_of_the_same_neighbours_start_near_each_other(corpus):
 
 def test_it_learns_all_three_objectives(corpus):
     first, *_, last = pretrain(Pretraining(corpus, SMALL))
-    for name in ("masked_loss", "rating_loss", "words_loss"):
+    for name in ("masked_loss", "label_loss", "words_loss"):
         assert last.held_out[name] < first.held_out[name]
     assert last.step == 12
 
@@ -123,18 +123,24 @@ def test_minutes_are_a_budget_too(corpus):
 
 
 def test_one_command_makes_a_folder_that_transformers_loads(files, tmp_path, capsys):
+    dialogues = tmp_path / "dialogues.tsv"
+    said = "\n".join(f"기쁨\t신뢰하는\t{GOOD[i % 3]} {i}\t\t" for i in range(100))
+    dialogues.write_text(f"감정_대분류\t감정_소분류\t사람문장1\t사람문장2\t사람문장3\n{said}\n", encoding="utf-8")
     settings = {name: value for name, value in vars(SMALL).items() if name in ("layers", "hidden", "heads", "steps")}
     flags = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     arguments = [
         str(files[0]), "--leave-out", str(files[1][0]), "--out", str(tmp_path / "made"), "--no-tracking",
-        *flags, "--vocabulary", "120", "--device", "cpu", "--stretches", "2",
+        *flags, "--vocabulary", "120", "--device", "cpu", "--stretches", "2", "--dialogue-epochs", "1",
+        "--dialogues", str(dialogues),
     ]  # fmt: skip
     recipe.main(arguments)
     assert "20 left out" in capsys.readouterr().out
+    alone = AutoModelForSequenceClassification.from_pretrained(tmp_path / "made/reviews_alone", num_labels=3)
     assert [json.loads(line)["step"] for line in (tmp_path / "made/curve.jsonl").read_text().splitlines()] == [6, 12]
     folder = tmp_path / "made/encoder"
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=3)
     assert model.dtype == torch.float32
+    assert not torch.equal(model.bert.pooler.dense.weight, alone.bert.pooler.dense.weight)
     assert model.config.hidden_dropout_prob == 0.1
     tokenizer = load_tokenizer(str(folder))
     assert tokenizer.tokenize("좋은 영화")
@@ -143,7 +149,9 @@ def test_one_command_makes_a_folder_that_transformers_loads(files, tmp_path, cap
     torch.testing.assert_close(ours.bert.state_dict(), model.bert.state_dict())
     told = (folder / "README.md").read_text(encoding="utf-8")
     assert "12 steps of 256 reviews" in told
-    assert str(tmp_path) not in told
+    assert "100 Korean dialogues" in told
+    assert "2 steps of 64 sentences (1 epochs), 30% of the tokens masked" in told.replace("\n", " ")
+    assert str(tmp_path / "made") not in told
     recipe.main(arguments)
     assert "step" not in capsys.readouterr().out
     with pytest.raises(UserError, match=r"lr was 0\.001, is 0\.5"):
