@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--dialogues", type=Path, default=DIALOGUES, metavar="FILE",
                         help="table of the second step, with the sample's columns (default: %(default)s)")  # fmt: skip
     parser.add_argument("--no-dialogues", dest="dialogues", action="store_const", const=None, help="no second step")
-    parser.add_argument("--dialogue-epochs", type=int, default=12, metavar="N", help="of the second step")
+    parser.add_argument("--dialogue-epochs", type=int, default=10, metavar="N", help="of the second step")
     parser.add_argument("--dialogue-masked", type=float, default=0.3, metavar="SHARE", help="`masked` of that step")
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="states, curve and the encoder")
     parser.add_argument("--threads", type=int, help="of the processor")
