@@ -191,3 +191,11 @@ def test_a_comparison_trains_what_it_lacks(tiny_encoder, tiny_table, tmp_path, m
     found = json.loads((tmp_path / "compared.json").read_text())
     assert [one["encoder"] for one in found] == ["TF-IDF", "random start", "tiny"]
     assert (tmp_path / "compared.md").read_text().count("0.500") == 2
+
+
+def test_tfidf_may_read_the_dialogues_too(tmp_path):
+    overrides = compare.data_sets("unused")["sample, 6 emotions"]
+    alone = compare.baseline("sample", overrides, "ko-mini", tmp_path)
+    taught = compare.taught_baseline("sample", overrides, "ko-mini", tmp_path)
+    assert (taught.rows, alone.rows) == (696, 696)
+    assert taught.mean > alone.mean
