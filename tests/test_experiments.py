@@ -103,6 +103,15 @@ def test_documents_quote_the_recorded_run_of_the_command_they_name(name):
     assert [set(overrides(plain(one))) for one in told] == wanted
 
 
+def test_the_samples_winner_is_clearly_better_than_tfidf_and_its_curves_show_the_usual_three():
+    found = record.results()["emotion58_sample"]
+    assert found["trials"][0]["interval"][0] > found["baseline"]["interval"][1]
+    by_rate = {trial["lr"]: trial for trial in found["trials"] if trial["batch_size"] == 64}
+    assert not by_rate[1e-6]["overfitting"]["reached"]
+    assert by_rate[1e-3]["overfitting"] == {"epoch": 1, "reached": True}
+    assert by_rate[5e-3]["val_accuracy"] <= found["chance"]["figure"]
+
+
 @pytest.mark.skipif("emotion58_sample" not in RECORDED, reason="the sample's run is not recorded")
 @pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
 def test_the_readme_shows_the_sample_as_it_was_recorded(readme):
