@@ -39,20 +39,23 @@ def main(arguments: Sequence[str]) -> None:
     training = Pretraining(corpus, settings, resumable(states, settings, options.out))
     tracker = MlflowTracker(NAME, options.out.parent) if options.tracking else NoTracker()
     run = tracker.study(NAME, str(options.out.resolve()), asdict(settings), corpus.counts)
-    for stretch in pretrain(training):
+    for _ in pretrain(training):
         states.save(len(training.curve), training.state_dict())
-        show(stretch, training, options.out / "curve.jsonl", tracker, run)
+        show(training, options.out, tracker, run, "rating")
+    tracker.finish(run, "complete")
     command, taught = told(arguments), None
     if options.dialogues:
-        first = options.out / "reviews_alone"
+        first, second = options.out / "reviews_alone", options.out / "emotions"
         write_encoder(training, corpus, first, command, taught=None)
         own = replace(settings, masked=options.dialogue_masked)
-        taught = teach(
-            first, options.dialogues, options.out / "emotions", own, options.dialogue_epochs,
-            lambda stretch: print(told_of(stretch, "emotion"), flush=True),
-        )  # fmt: skip
+        run = tracker.study(f"{NAME}, dialogues", str(second.resolve()), asdict(own), {})
+
+        def say(training: Pretraining) -> None:
+            show(training, second, tracker, run, "emotion")
+
+        taught = teach(first, options.dialogues, second, own, options.dialogue_epochs, say)
+        tracker.finish(run, "complete")
     write_encoder(training, corpus, options.out / "encoder", command, taught)
-    tracker.finish(run, "complete")
     tracker.close()
     print(f"the encoder is in {options.out / 'encoder'}")
 
@@ -86,12 +89,12 @@ def told(arguments: Sequence[str]) -> str:
     return " ".join(one for number, one in enumerate(arguments) if number not in own and number - 1 not in own)
 
 
-def show(stretch: Stretch, training: Pretraining, path: Path, tracker: Tracker, run: Run) -> None:
-    """A point of the curve on the terminal, in the file and in MLflow."""
+def show(training: Pretraining, out: Path, tracker: Tracker, run: Run, label: str) -> None:
+    """The curve's last point on the terminal, the curve in `curve.jsonl` and in MLflow; `label` is what a label is."""
     lines = [json.dumps(asdict(one)) for one in training.curve]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(out / "curve.jsonl", ("\n".join(lines) + "\n").encode())
     tracker.epochs(run, epochs(training.curve, training.settings.batch_size))
-    print(f"{training.progress:4.0%}  {told_of(stretch, 'rating')}", flush=True)
+    print(f"{training.progress:4.0%}  {told_of(training.curve[-1], label)}", flush=True)
 
 
 def told_of(stretch: Stretch, label: str) -> str:

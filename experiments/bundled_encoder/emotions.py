@@ -50,7 +50,7 @@ class Taught:
 
 
 def teach(
-    encoder: Path, dialogues: Path, out: Path, settings: Settings, epochs: int, say: Callable[[Stretch], None]
+    encoder: Path, dialogues: Path, out: Path, settings: Settings, epochs: int, say: Callable[[Pretraining], None]
 ) -> Taught:
     """Go on with an encoder on the dialogues; killed and started again, from its last epoch.
 
@@ -60,7 +60,7 @@ def teach(
         out: for the tokens and the states.
         settings: of the first step; the batch, the warm-up and the budget are this step's own, as is `masked`.
         epochs: over the dialogues, a point of the curve each.
-        say: told each point.
+        say: told each point of the curve, the training's last.
 
     Raises:
         UserError: the table is not there or has other columns, or `out` was begun with other settings.
@@ -75,9 +75,9 @@ def teach(
     state = resumable(states, own, out)
     start = AutoModel.from_pretrained(encoder, dtype=torch.float32) if state is None else None
     training = Pretraining(corpus, own, state, start)
-    for stretch in pretrain(training):
+    for _ in pretrain(training):
         states.save(len(training.curve), training.state_dict())
-        say(stretch)
+        say(training)
     return Taught(training.model.encoder, corpus.counts, own, training.curve[-1])
 
 

@@ -10,7 +10,7 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from experiments.bundled_encoder.corpus import MAX_LENGTH
 from experiments.bundled_encoder.emotions import DIALOGUES, SAMPLE, read_columns, read_dialogues, resembling, teach
-from experiments.bundled_encoder.pretraining import Settings, Stretch
+from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch
 from sweeper import assets
 from sweeper.errors import UserError
 
@@ -89,7 +89,7 @@ SMALL = Settings(layers=2, hidden=32, heads=2, lr=1e-2, masked=0.3, device="cpu"
 
 def test_the_encoder_goes_on_from_the_first_step_and_learns_the_emotions(tmp_path, emotions, first_step):
     seen: list[Stretch] = []
-    taught = teach(first_step, emotions, tmp_path / "out", SMALL, 4, seen.append)
+    taught = teach(first_step, emotions, tmp_path / "out", SMALL, 4, lambda training: seen.append(training.curve[-1]))
     assert [one.step for one in seen] == [2, 4, 6, 8]
     assert seen[-1].train["label_loss"] < seen[0].train["label_loss"]
     assert taught.counts == {"dialogues": 120, "sentences": 120, "left_out": 0}
@@ -100,16 +100,16 @@ def test_the_encoder_goes_on_from_the_first_step_and_learns_the_emotions(tmp_pat
 
 
 def test_a_killed_second_step_ends_with_the_same_weights(tmp_path, emotions, first_step):
-    def killed(stretch: Stretch) -> None:
-        if stretch.step == 4:
+    def killed(training: Pretraining) -> None:
+        if training.step == 4:
             raise KeyboardInterrupt
 
     whole = teach(first_step, emotions, tmp_path / "whole", SMALL, 3, lambda _: None)
     with pytest.raises(KeyboardInterrupt):
         teach(first_step, emotions, tmp_path / "killed", SMALL, 3, killed)
-    seen: list[Stretch] = []
-    after = teach(first_step, emotions, tmp_path / "killed", SMALL, 3, seen.append)
-    assert [one.step for one in seen] == [6]
+    seen: list[int] = []
+    after = teach(first_step, emotions, tmp_path / "killed", SMALL, 3, lambda training: seen.append(training.step))
+    assert seen == [6]
     torch.testing.assert_close(after.encoder.state_dict(), whole.encoder.state_dict(), rtol=0, atol=0)
 
 
