@@ -215,7 +215,7 @@ def prepare(config: Mapping[str, Any], report: Callable[[str], None], compute: C
     _check_batch_fits(sizes, len(corpus.train.rows))
     if (rows := len(corpus.validation.rows)) < FEW_VALIDATION_ROWS:
         report(
-            f"only {rows} validation rows: chance may choose the winner; give it more (data.split.validation, more data)"
+            f"only {rows} validation rows: chance may choose the winner; give more (data.split.validation, more data)"
         )
     study_id = f"{name}/{study['name']}@{shared}"
     file, head = list_of(runs, study_id), {"study": study["name"], "id": study_id, "config": config}
