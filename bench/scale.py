@@ -7,9 +7,6 @@ terminal. Then `status`, `report` and `best` are timed on what the sweep left. `
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.child import REPO
 from bench.machine import cores, describe, load
 from bench.materials import TINY, make_encoder
 from bench.publish import RESULTS, write_json
 from bench.scale_page import draw_costs
 from bench.summary import write_page
+from bench.sweeps import run_module
 from sweeper import cli
 from sweeper.errors import UserError
 
@@ -78,7 +75,7 @@ def measure(trials: int, workers: int) -> dict[str, Any]:
         make_encoder(work / "tiny", {**TINY, "max_position_embeddings": 160})
         file, runs = work / "seen.json", work / "runs"
         started = time.perf_counter()
-        _run(["bench.coordinator", str(file), *sweep_arguments(trials, workers, work / "tiny", runs)])
+        run_module("sweep", ["bench.coordinator", str(file), *sweep_arguments(trials, workers, work / "tiny", runs)])
         seconds = time.perf_counter() - started
         seen = json.loads(file.read_text(encoding="utf-8"))
         commands = {name: timed(name, more, runs) for name, more in COMMANDS.items()}
@@ -144,7 +141,7 @@ def course(ends: np.ndarray[Any, Any]) -> list[tuple[int, float]]:
 def timed(name: str, more: Sequence[str], runs: Path) -> float:
     """Seconds of a command on these runs, from its start to its exit."""
     started = time.perf_counter()
-    _run([f"sweeper.{name}", "--runs", str(runs), "--experiment", EXPERIMENT, *more])
+    run_module(name, [f"sweeper.{name}", "--runs", str(runs), "--experiment", EXPERIMENT, *more])
     return round(time.perf_counter() - started, 2)
 
 
@@ -158,19 +155,6 @@ def _mib(path: Path) -> float:
     """MiB of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     return round(sum(one.stat().st_size for one in files) / MIB, 1)
-
-
-def _run(arguments: Sequence[str]) -> None:
-    """A module of ours in a fresh process.
-
-    Raises:
-        RuntimeError: it failed; the end of what it printed is in the message.
-    """
-    path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{arguments[0]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from bench.publish import RESULTS, read_results
 Result = Mapping[str, Any]
 
 
-def scaled(folder: Path = RESULTS) -> list[Result]:
-    """The results that there are, the smaller first."""
-    found = [result for name, result in read_results(folder).items() if name.startswith("scale-")]
+def scaled(results: Mapping[str, Result]) -> list[Result]:
+    """Those of `bench.scale` among all results by their file's name, the smaller first."""
+    found = [result for name, result in results.items() if name.startswith("scale-")]
     return sorted(found, key=lambda result: (result["trials"], result["workers"]))
 
 
@@ -24,7 +24,7 @@ def draw_costs(folder: Path = RESULTS) -> None:
 
     with pyplot.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.size": 9}):
         figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
-        for result in scaled(folder):
+        for result in scaled(read_results(folder)):
             name = f"{result['trials']:,} trials, {result['workers']} worker{'s'[: result['workers'] > 1]}"
             axes.plot(*zip(*result["course"], strict=True), marker=".", label=name)
         axes.set(xscale="log", xlabel="trials done", ylabel="coordinator, processor ms a trial", ylim=(0, None))

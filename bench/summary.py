@@ -139,8 +139,7 @@ def _growth(results: Mapping[str, Result]) -> Iterator[str]:
 
 
 def _scale(results: Mapping[str, Result]) -> Iterator[str]:
-    found = [one for name, one in results.items() if name.startswith("scale-")]
-    yield from scale_page.section(sorted(found, key=lambda one: (one["trials"], one["workers"])))
+    yield from scale_page.section(scale_page.scaled(results))
 
 
 def _replays(results: Mapping[str, Result]) -> Iterator[str]:

@@ -70,18 +70,30 @@ def watch(arguments: Sequence[str]) -> Sweep:
     Raises:
         RuntimeError: it failed; the end of what it printed is in the message.
     """
-    path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "events.jsonl"
-        command = [sys.executable, "-m", "bench.sweeps", str(file), *arguments, "progress=none"]
+        command = ["bench.sweeps", str(file), *arguments, "progress=none"]
         started, clock = time.time(), time.perf_counter()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        run_module("sweep", command)
         seconds = time.perf_counter() - clock
-        if done.returncode:
-            raise RuntimeError(f"sweep failed:\n{(done.stdout + done.stderr)[-4000:]}")
         events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return Sweep(seconds, tuple({**event, "at": event["at"] - started} for event in events))
+
+
+def run_module(name: str, arguments: Sequence[str]) -> None:
+    """A module of ours with its arguments, in a fresh process.
+
+    Args:
+        name: what it is called if it fails.
+
+    Raises:
+        RuntimeError: it failed; the end of what it printed is in the message.
+    """
+    path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-m", *arguments], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{name} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 
 from experiments.bundled_encoder.corpus import MAX_LENGTH, Corpus, bare
-from experiments.bundled_encoder.pretraining import HELD_OUT, Pretraining, Settings, Stretch, pretrain, resumable
+from experiments.bundled_encoder.pretraining import Pretraining, Settings, Stretch, held_out_rows, pretrain, resumable
 from sweeper import assets
 from sweeper.data.cache import built, key
 from sweeper.data.tokens import TokenTable, write_tokens
@@ -66,7 +66,7 @@ def teach(
         UserError: the table is not there or has other columns, or `out` was begun with other settings.
     """
     corpus = open_dialogues(dialogues, encoder, out)
-    rows = len(corpus.labels) - max(1, int(HELD_OUT * len(corpus.labels)))
+    rows = len(corpus.labels) - held_out_rows(len(corpus.labels))
     own = replace(
         settings, batch_size=BATCH_SIZE, warmup=WARMUP, factors=False, stretches=epochs,
         steps=epochs * -(-rows // BATCH_SIZE),

@@ -118,7 +118,7 @@ class Pretraining:
         self.device = resolve_device(settings.device)
         self.precision = resolve_precision(settings.precision, self.device)
         order = np.random.default_rng(seed_for(settings.seed, 0, SPLIT)).permutation(len(corpus.labels))
-        held_out, train = np.split(order, [max(1, int(HELD_OUT * len(order)))])
+        held_out, train = np.split(order, [held_out_rows(len(order))])
         source, multiple = TokenSource(self.table.ids, self.device), token_multiple(self.precision, self.device)
         self.train, self.held_out = (
             BatchMaker(self.table, Split(rows, corpus.labels[rows]), "packed", self.device, 0, multiple, source)
@@ -261,6 +261,11 @@ def resumable(states: StateFiles, settings: Settings, out: Path) -> dict[str, An
     if other:
         raise UserError(f"{out} was begun with other settings: {'; '.join(other)}. Give them again, or another --out")
     return found[1]
+
+
+def held_out_rows(rows: int) -> int:
+    """How many of a corpus's rows are not trained on."""
+    return max(1, int(HELD_OUT * rows))
 
 
 def _worked(device: torch.device) -> float:
