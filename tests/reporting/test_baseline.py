@@ -1,11 +1,14 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.bundled_encoder.emotions import EMOTION, SAMPLE, SENTENCES, read_columns
+from sweeper import assets
 from sweeper.reporting import baseline
-from sweeper.reporting.baseline import find_baseline, train_baseline
+from sweeper.reporting.baseline import PRECISION, find_baseline, train_baseline
 
 
 @pytest.fixture
@@ -73,3 +76,18 @@ def test_a_class_that_training_never_saw_costs_without_failing():
     found = train_baseline(texts, np.array([0, 1, 0, 1]), ["좋은", "슬픈"], np.array([0, 2]), regression=False)
     assert found.accuracy == 0.5
     assert np.isfinite(found.loss)
+
+
+def test_it_is_solved_to_its_end(monkeypatch):
+    table = read_columns(Path(assets.data_path(SAMPLE)))
+    texts, labels = table[SENTENCES[0]].tolist(), np.unique(table[EMOTION[0]], return_inverse=True)[1]
+
+    def predictions(precision):
+        monkeypatch.setattr(baseline, "PRECISION", precision)
+        found = train_baseline(texts[:800], labels[:800], texts[800:], labels[800:], regression=False)
+        return np.array(found.predictions)
+
+    wanted = predictions(1e-9)
+    own = predictions(PRECISION)
+    assert np.mean(own != wanted) <= 0.005
+    assert np.mean(predictions(1e-3) != wanted) > 0.01  # which is why it is not stopped there
