@@ -60,7 +60,7 @@ class ClockedPool(RecordedPool):
 class ClockedOutbox(Outbox):
     """Tracking's thread, each operation clocked; waits for the last of them."""
 
-    def close(self, timeout: float, at_most: float) -> bool:
+    def close(self, timeout: float, at_most: float, *, hasty: bool = False) -> bool:
         """As an outbox's, without an end to patience."""
         return super().close(A_WEEK, A_WEEK)
 

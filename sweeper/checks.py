@@ -5,12 +5,16 @@ All that is wrong is told at once, one key a line.
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sweeper.errors import UserError
 from sweeper.launcher import contradictions_of
-from sweeper.schema import KEYS, SEARCH_ALONE, Budget, Config, Study, contradictions
+from sweeper.schema import KEYS, SEARCH_ALONE, Budget, Config, contradictions
 from sweeper.values import Ends, read_into, shown
+
+RANGES = ("lr", "warmup", "weight_decay", "dropout")  # two numbers are the ends of a range
+VARIED = (*RANGES, "batch_size", "schedule", "seed")  # of a search
 
 
 def read(values: Mapping[str, Any]) -> Config:
@@ -51,9 +55,12 @@ def _of_search(config: Config) -> Iterator[str]:
         yield "study.budget: got null, takes a number for one of study.budget.trials, .minutes and .epochs"
     if budget.epochs is not None and budget.epochs < config.train.epochs:
         yield f"study.budget.epochs: got {budget.epochs}, takes {config.train.epochs} (train.epochs, one trial) or more"
-    points = _number_of_points(study)
+    points = number_of_points(asdict(study))
     if points is not None and budget.trials is not None and budget.trials > points:
-        yield f"study.budget.trials: got {budget.trials}, takes at most {points}: the ranges hold no more points"
+        yield (
+            f"study.budget.trials: got {budget.trials}, takes at most {points}: the choices hold no more points, and "
+            "study=grid trains them all"
+        )
 
 
 def _of_seeds(config: Config) -> Iterator[str]:
@@ -69,9 +76,9 @@ def _of_seeds(config: Config) -> Iterator[str]:
         yield f"study.seeds: got {seeds} from train.seed={first} on, takes seeds up to {2**32 - 1}"
 
 
-def _number_of_points(study: Study) -> int | None:
-    """How many a search can find; None where something varies continuously."""
-    ranges = [choices for choices in (study.lr, study.warmup, study.weight_decay, study.dropout) if choices]
-    if any(len(ends) == 2 for ends in ranges):
+def number_of_points(study: Mapping[str, Any]) -> int | None:
+    """How many a search can find, of a `study` section that may still be wrong; None where something has a range."""
+    lists = {key: value for key in VARIED if isinstance(value := study.get(key), (list, tuple)) and value}
+    if any(len(lists.get(key, ())) == 2 for key in RANGES):
         return None
-    return math.prod(len(choices) for choices in (*ranges, study.batch_size, study.schedule, study.seed) if choices)
+    return math.prod(len(choices) for choices in lists.values())

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
-from sweeper.checks import read
+from sweeper.checks import number_of_points, read
 from sweeper.errors import UserError, redact
 from sweeper.schema import KEYS, LONGEST_NAME, SEARCH_ALONE, TAKEN, Config
 from sweeper.values import alternatives, bare, refusal, similar, suggest
@@ -231,11 +231,13 @@ def _one_place(data: Mapping[str, Any], given: set[str]) -> dict[str, Any]:
 
 
 def _one_budget(study: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """A budget of minutes or epochs that the user names takes the place of the search's own number of trials."""
+    """The search's own number of trials: none beside a budget that is named, and no more than there are points."""
     named = {key for key, value in given.items() if key.startswith(BUDGET) and value != "null"}
-    if not named or f"{BUDGET}trials" in given:
+    trials = study["budget"]["trials"]
+    if f"{BUDGET}trials" in given or trials is None:
         return dict(study)
-    return {**study, "budget": {**study["budget"], "trials": None}}
+    most = None if named else min(trials, number_of_points(study) or trials)
+    return {**study, "budget": {**study["budget"], "trials": most}}
 
 
 def _name(values: Mapping[str, Any], given: set[str]) -> str:

@@ -65,12 +65,13 @@ class Outbox:
             self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
             self._thread.start()
 
-    def close(self, timeout: float, at_most: float) -> bool:
+    def close(self, timeout: float, at_most: float, *, hasty: bool = False) -> bool:
         """Wait for what is queued, as long as it moves.
 
         Args:
             timeout: seconds without one operation done after which the rest is given up.
             at_most: seconds to wait even if it moves, counted from when the first operation was done.
+            hasty: give up `timeout` seconds from now, whatever moves or is waited for with patience.
 
         Returns:
             Whether everything that was ever queued has been done. Later calls say the same again.
@@ -78,12 +79,12 @@ class Outbox:
         if not self._closing.is_set():
             self._closing.set()
             self._waiting.put(None)
-        start = time.monotonic()
+        start = began = time.monotonic()
         while self._thread is not None and self._thread.is_alive():
             now = time.monotonic()
             start = start if self._has_begun or self._failing else now
             idle = 0.0 if self._patient_now and not self._failing else now - max(self._progress, start)
-            if idle > timeout or now - start > at_most:
+            if idle > timeout or now - start > at_most or (hasty and now - began > timeout):
                 self._given_up.set()  # nobody is told any more, so nothing goes on knocking
                 return False
             self._thread.join(0.02)

@@ -77,7 +77,10 @@ def study_files(runs: Path, experiment: str | None) -> list[Path]:
     if not chosen:
         names = ", ".join(sorted({path.parent.parent.name for path in files})) or "none"
         wanted = f" of {experiment}" if experiment else ""
-        raise UserError(f"{runs}: no study{wanted} yet (experiments there: {names}). Run `make sweep` first.")
+        raise UserError(
+            f"{runs}: no study{wanted} yet (experiments there: {names}). Run `make sweep` first; a sweep that has just "
+            "begun is listed once its data is read."
+        )
     return chosen
 
 

@@ -93,8 +93,13 @@ class Tracker(Protocol):
         """
         ...
 
-    def close(self, timeout: float = 5.0) -> bool:
-        """Deliver the rest; False where something was left behind (the next start sends it)."""
+    def close(self, timeout: float = 5.0, *, hasty: bool = False) -> bool:
+        """Deliver the rest; False where something was left behind (the next start sends it).
+
+        Args:
+            timeout: seconds without progress to wait for.
+            hasty: wait for no more than these, whatever is under way.
+        """
         ...
 
 
@@ -115,7 +120,7 @@ class NoTracker:
     def finish(self, run: Run, state: RunState, **what: Any) -> None:
         """Nothing."""
 
-    def close(self, timeout: float = 5.0) -> bool:
+    def close(self, timeout: float = 5.0, *, hasty: bool = False) -> bool:
         """Nothing is left behind."""
         return True
 

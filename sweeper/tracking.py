@@ -108,9 +108,9 @@ class MlflowTracker:
         told = {**(tags or {}), "sweeper.state": state}
         self._outbox.put(lambda: self._store.finish(run, STATUS[state], at_overfit, told, figure, files))
 
-    def close(self, timeout: float = 5.0) -> bool:
+    def close(self, timeout: float = 5.0, *, hasty: bool = False) -> bool:
         """See `Tracker.close`. Waits longer while what is queued moves: six times locally, thrice for a server."""
-        return self._outbox.close(timeout, at_most=timeout * (6 if self._is_local else 3))
+        return self._outbox.close(timeout, at_most=timeout * (6 if self._is_local else 3), hasty=hasty)
 
     def _notice(self, trouble: Trouble, error: Exception | None) -> None:
         """One line for each outage, and for the first entry that is refused."""

@@ -117,8 +117,13 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["study=search", "study.budget.minutes=0"], "study.budget.minutes", "got 0", "above 0"),
         (["study=search", "study.budget.trials=null"], "study.budget", "got null", "trials, .minutes and .epochs"),
         (["study=search", "study.budget.epochs=9"], "study.budget.epochs", "got 9", "takes 10 (train.epochs"),
-        (["study=search", "study.lr=null"], "study.budget.trials", "got 20", "at most 4"),
-        (["study=search", "study.lr=[1e-5,1e-4,1e-3]"], "study.budget.trials", "got 20", "at most 12"),
+        (["study=search", "study.lr=null", "study.budget.trials=5"], "study.budget.trials", "got 5", "at most 4"),
+        (
+            ["study=search", "study.lr=[1e-5,1e-4,1e-3]", "study.budget.trials=13"],
+            "study.budget.trials",
+            "got 13",
+            "at most 12: the choices hold no more points, and study=grid",
+        ),
         (["study=search", "train.accumulate=32"], "train.accumulate", "got 32", "study.batch_size, which is [16]"),
         (["study.seeds=0"], "study.seeds", "got 0", "a whole number 1 or more"),
         (["study.seeds=[]"], "study.seeds", "got []", "one or more"),
@@ -494,3 +499,17 @@ def test_what_only_a_search_takes_goes_to_the_search_alone() -> None:
     assert (search.study.budget.trials, search.study.dropout) == (5, (0.0, 0.3))
     with pytest.raises(UserError, match=r"study\.dropout: got \[0\.0, 0\.3\], takes null in study=lr"):
         compose_studies(["study=lr,batch", "study.dropout=[0,0.3]"])
+
+
+@pytest.mark.parametrize(
+    ("choices", "trials"),
+    [
+        (["study.lr=[1e-5,1e-4,1e-3]"], 12),
+        (["study.lr=[1e-5,1e-4,1e-3]", "study.batch_size=[16,32]", "study.seed=[0,1,2]"], 18),
+        (["study.lr=null", "study.batch_size=null"], 1),
+        (["study.lr=[1e-5,1e-3]", "study.batch_size=[16]"], 20),  # a range holds more points than are asked for
+        (["study.lr=[1e-5,1e-4,1e-3]", "study.dropout=[0,0.3]"], 20),
+    ],
+)
+def test_a_search_of_choices_alone_asks_for_no_more_trials_than_there_are(choices, trials):
+    assert compose(["study=search", *choices]).study.budget.trials == trials

@@ -12,7 +12,7 @@ from tests.faults.left import differences, mlflow_runs, optuna_trials
 from tests.faults.servers import MlflowServer, Postgres, postgres_binaries
 from tests.faults.sweep import EPOCHS, Inputs, Sweep, until
 
-pytest.importorskip("psycopg", reason="needs the driver: pip install 'sweeper[postgres]'")
+pytest.importorskip("psycopg", reason="needs the driver: python -m pip install -e '.[postgres]'")
 BINARIES = postgres_binaries()
 pytestmark = pytest.mark.skipif(BINARIES is None, reason="needs PostgreSQL's programs initdb and postgres")
 

@@ -334,6 +334,17 @@ def test_closing_waits_beyond_the_timeout_while_things_move():
     assert outbox.close(timeout=0.3, at_most=5)
 
 
+def test_closing_hastily_waits_for_nothing_that_takes_its_time():
+    begun, over = threading.Event(), threading.Event()
+    outbox = Outbox(hopeless=lambda _: False, notice=lambda *_: None, patient=True)
+    outbox.put(lambda: begun.set() or over.wait(20), patient=True)  # as mlflow's import does
+    assert begun.wait(5)
+    start = time.monotonic()
+    assert not outbox.close(timeout=0.2, at_most=60, hasty=True)
+    over.set()
+    assert time.monotonic() - start < 10
+
+
 def test_what_is_refused_again_and_again_is_dropped_and_the_rest_goes_on():
     done: list[int] = []
     notices: list[str] = []

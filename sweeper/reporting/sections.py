@@ -14,7 +14,7 @@ from sweeper.reporting.evidence import Evidence
 from sweeper.reporting.heat_map import heat_map
 from sweeper.reporting.published import beside
 from sweeper.scores import largest_confusions
-from sweeper.study.configurations import without_seed
+from sweeper.study.configurations import seed_of, without_seed
 from sweeper.study.record import TrialRecord
 from sweeper.study.seeds_table import each_seed, seeds_text, standing_text
 from sweeper.study.table import batch_of, lr_of
@@ -74,6 +74,7 @@ def seeds(evidence: Evidence) -> Values:
             "also": settings_text(without_seed(also_of(standing.configuration.best))),
             "seeds": seeds_text(standing.configuration),
             "each": each_seed(standing.configuration),
+            "seed": seed_of(standing.configuration.best),
             "against": standing_text(standing),
         }
         for standing in (evidence.standings[: len(evidence.shown_configurations)] if evidence.has_seeds else ())

@@ -24,7 +24,7 @@ from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.errors import UserError
+from sweeper.errors import UserError, redact
 from sweeper.study.entries import KEY, STATE, Entries, Fate
 from sweeper.study.locks import LOCK_SECONDS, locked
 from sweeper.study.patience import patiently
@@ -98,15 +98,24 @@ def open_storage(url: str | None, runs: Path) -> Any:
         with locked(runs / STORAGE_LOCK, wait=LOCK_SECONDS):  # two that make the tables at once would both fail
             return optuna.storages.get_storage(RDBStorage(with_driver(url), {"pool_pre_ping": True}))
     except Exception as error:
-        scheme = url.split("://", 1)[0]
-        raise UserError(
-            f"storage: the {scheme} storage cannot be opened ({type(error).__name__}). Check that the server runs, "
-            "that the URL is right and that its driver is installed (PostgreSQL: pip install 'sweeper[postgres]')."
-        ) from None
+        raise UserError(f"storage: {_why_not(error)}; paths.runs and what is in it stay as they are") from None
+
+
+def _why_not(error: Exception) -> str:
+    """Why a storage cannot be opened, and what to do; of its URL what the driver says of it, passwords left out."""
+    if type(error).__name__ == "ArgumentError":  # SQLAlchemy's, which is Optuna's affair
+        return (
+            "it is no URL; expected postgresql://USER@HOST/DATABASE, mysql://..., or null for a file under paths.runs"
+        )
+    if isinstance(error, ImportError):
+        postgres = "PostgreSQL's is the extra: python -m pip install -e '.[postgres]' in sweeper's checkout"
+        return f"the driver of its database is not installed ({redact(str(error))}); {postgres}"
+    known = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return f"it cannot be opened ({redact(known)}); check its URL (user, host, database), and that the server runs"
 
 
 def with_driver(url: str) -> str:
-    """`postgresql://` with the driver that `sweeper[postgres]` installs; other URLs as they are."""
+    """`postgresql://` with the driver that the extra `postgres` installs; other URLs as they are."""
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 

@@ -10,7 +10,7 @@ or lower. Then every ended trial is read whenever one ends: work that grows with
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,15 +35,17 @@ class Losers:
     """Removes the weights of every ended trial that is the best of none of the studies it belongs to.
 
     Of configurations of several seeds the best trial is kept of the best one of each study, of the best one with the
-    seeds of all studies together, and of those that still lack seeds, since the mean over all may make them win.
+    seeds of all studies together, of the best one with those that this command asks for, and of those that still lack
+    seeds, since the mean over all may make them win.
 
     Args:
         trials: folder of the trials' folders.
         lists: folder of the studies' lists.
+        asked: gives the keys of the trials that this command asks for: a study may list others, of other seeds.
     """
 
-    def __init__(self, trials: Path, lists: Path) -> None:
-        self._trials, self._lists = trials, lists
+    def __init__(self, trials: Path, lists: Path, asked: Callable[[], Iterable[str]] = tuple) -> None:
+        self._trials, self._lists, self._asked = trials, lists, asked
         self._seen: dict[Path, tuple[int, int]] = {}  # what tells that a list was written anew
         self._keys: dict[Path, frozenset[str]] = {}
         self._best: dict[Path, _Place] = {}
@@ -92,6 +94,7 @@ class Losers:
         records = self._ended({key for study in studies for key in study[TRIALS]})
         missing = all_missing(studies, records)
         groups = [[records[key] for key in study[TRIALS] if key in records] for study in studies]
+        groups.append([records[key] for key in self._asked() if key in records])
         for data in {record.data for record in records.values()}:  # with the seeds of all studies another may be best
             groups.append([record for record in records.values() if record.data == data])
         kept = {key for group in groups for key in _may_win(group, missing)}

@@ -71,7 +71,8 @@ class StudyRunner:
         self.retries, self.keep_all = Retries(retries, prepared.trials), keep_all
         self.records, self.taken_over = dict[str, TrialRecord](), set[str]()
         self._trained_again = set[str]()
-        self._losers = Losers(prepared.trials, studies_folder(prepared.runs, prepared.name))
+        lists, asked = studies_folder(prepared.runs, prepared.name), lambda: [point.key for point in self.points.known]
+        self._losers = Losers(prepared.trials, lists, asked)
         self._agenda = Agenda(self.points)
         self._is_judged = prepared.config["prune"]["name"] in JUDGED
         self._at_work: dict[int, _Assignment] = {}

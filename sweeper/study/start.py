@@ -55,7 +55,9 @@ def make_pool(config: Config) -> Pool:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise UserError("launcher=ray: needs Ray, which is not installed: pip install 'sweeper[ray]'") from None
+        raise UserError(
+            "launcher=ray: needs Ray, which is not installed: python -m pip install -e '.[ray]' in sweeper's checkout"
+        ) from None
     return RayPool(logs, config.launcher, config.model)
 
 

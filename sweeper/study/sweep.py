@@ -28,7 +28,7 @@ from sweeper.study.space import seeds_of
 from sweeper.tracked import NoTracker, Tracker
 from sweeper.tracking import MlflowTracker
 
-PATIENCE, HASTE = 5.0, 1.0  # seconds for a tracking server that does not answer; a scheduler kills after 30
+PATIENCE, HASTE = 5.0, 2.0  # seconds for tracking that does not get on; in all, where the sweep is being stopped
 
 
 def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list[StudyResult]:
@@ -71,16 +71,17 @@ def _run_study(
     at_hand = Path(assets.encoder(config.model)).is_dir()
     if at_hand:  # the workers' imports take seconds, in which the data is prepared
         pool.start(plan_for(config, trials, pool.nodes))
+    storage = open_storage(config.storage, Path(config.paths.runs))  # a wrong URL is told before the data is read
     prepared = prepare(
         plain(config), progress.note, pool.compute
     )  # finds out what is wrong with data or model, and says it
     plan = plan_for(config, trials, pool.nodes)
     open_failed(prepared.trials, [point for point in prepared.points.known if point.key not in tried], progress.note)
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
-    storage = open_storage(config.storage, prepared.runs)
     ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)
     tracker = make_tracker(config, prepared, progress, pool)
     stack.push(_closing(tracker, progress))
+    stack.push(pool)  # ends before that: nothing trains on while tracking is waited for
     runner = StudyRunner(
         prepared,
         ledger,
@@ -99,7 +100,7 @@ def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:
     """Deliver what is left to tracking, hastily where the sweep is being stopped; say so if something stays."""
 
     def close(kind: type[BaseException] | None, *_: object) -> None:
-        if not tracker.close(PATIENCE if kind is None else HASTE):
+        if not (tracker.close(PATIENCE) if kind is None else tracker.close(HASTE, hasty=True)):
             progress.note("tracking: some of it was not delivered; the same command again delivers it.")
 
     return close

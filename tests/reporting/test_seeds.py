@@ -11,7 +11,7 @@ from sweeper.report import main, make_report
 from sweeper.reporting import curve_figures, heat_map, sections, setting_figures
 from sweeper.reporting.comparison import compare
 from sweeper.reporting.evidence import gather
-from sweeper.study.configurations import configurations
+from sweeper.study.configurations import configurations, seed_of
 from sweeper.study.record import TrialRecord
 from sweeper.study.seeds_table import estimate_text
 from tests.reporting import fabricated
@@ -81,7 +81,7 @@ def test_the_answer_is_the_mean_and_says_whose_the_weights_are(page, evidence):
     answer = text[: text.index("Each configuration by the mean of its seeds")]
     winner, runner_up, _ = evidence.standings
     assert f"mean of 3 seeds {winner.configuration.estimate.mean:.4f} 95% interval" in answer
-    assert "The weights are those of its best seed" in answer
+    assert f"The weights are those of seed {seed_of(evidence.winner)}, its best" in answer
     assert f"With the same seed the winner is better by {estimate_text(runner_up.lead)}" in answer
     assert evidence.winner.key == winner.configuration.best.key
     assert evidence.records[0].key == evidence.winner.key

@@ -170,6 +170,22 @@ def test_an_unreachable_storage_is_told_without_its_password(tmp_path):
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgres", "no URL; expected postgresql://"),
+        ("sqlite:////nowhere/at/all.db", "unable to open database file"),
+        ("postgresql://me:hunter2@localhost:1/none", "onnection refused"),
+        ("mysql+nosuchdriver://me:hunter2@db/optuna", "mysql.nosuchdriver"),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_told_with_its_cause(tmp_path, url, told):
+    with pytest.raises(UserError, match="storage") as error:
+        open_storage(url, tmp_path)
+    assert told in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_point_that_was_let_go_is_begun_as_a_new_trial_if_it_is_asked_for_again(ledger, tmp_path):
     ledger.claim(POINTS, lambda p: False)
     assert ledger.fates() == {"a": "open"}

@@ -14,7 +14,7 @@ from sweeper.study.record import WEIGHTS
 def kept(tmp_path):
     """The trials that keep their weights of those that have ended."""
 
-    def kept(ended, *studies):
+    def kept(ended, *studies, asked=()):
         for record in ended:
             (tmp_path / record.key).mkdir(exist_ok=True)
             record.write(tmp_path / record.key)
@@ -23,7 +23,7 @@ def kept(tmp_path):
         lists.mkdir(exist_ok=True)
         for number, study in enumerate(studies):
             (lists / f"{number}.json").write_text(json.dumps(study))
-        Losers(tmp_path, lists).drop(ended)
+        Losers(tmp_path, lists, lambda: asked).drop(ended)
         return sorted(path.parent.name for path in tmp_path.glob(f"*/{WEIGHTS}"))
 
     return kept
@@ -44,6 +44,12 @@ def test_of_single_seeds_the_best_trial_of_each_study(kept):
 def test_of_several_the_best_seed_of_the_best_mean(kept):
     trials = [*of_seeds(1e-3, {0: 0.9, 1: 0.1}), *of_seeds(1e-4, {0: 0.6, 1: 0.7})]
     assert kept(trials, study(trials, 2)) == ["0.0001-1"]
+
+
+def test_the_best_of_the_seeds_that_a_command_asks_for_stays_beside_the_best_of_all(kept):
+    trials = [*of_seeds(1e-3, {0: 0.5, 1: 0.9, 7: 0.6}), *of_seeds(1e-4, {0: 0.3, 1: 0.2, 7: 0.1})]
+    asked = [one.key for one in trials if not one.key.endswith("-1")]
+    assert kept(trials, study(trials, [0, 7]), asked=asked) == ["0.001-1", "0.001-7"]
 
 
 def test_seeds_that_meet_by_chance_are_a_configuration_too(kept):

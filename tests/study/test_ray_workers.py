@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="needs Ray: pip install 'sweeper[ray]'")
+ray = pytest.importorskip("ray", reason="needs Ray: python -m pip install -e '.[ray]'")
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
