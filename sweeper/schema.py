@@ -234,6 +234,10 @@ def contradictions(config: Config) -> Iterator[str]:
         odd = [size for size in sizes if size % train.accumulate]
         if odd and not (key == "train.batch_size" and config.study.batch_size):
             yield f"train.accumulate: got {train.accumulate}, takes a divisor of {key}, which is {shown(odd)}"
+    prune = config.prune
+    if prune.name in ("median", "halving", "hyperband") and 1 < prune.first_epoch >= train.epochs:
+        most = max(1, train.epochs - 1)
+        yield f"prune.first_epoch: got {prune.first_epoch}, takes 1 to {most} (before train.epochs), to stop anything"
     if config.optimizer.lr is None and config.study.lr is None and config.study.name != "batch":
         yield "optimizer.lr: got null, takes a number above 0 (only the batch study takes the lr study's winner)"
     if data.task == "regression" and train.loss not in ("auto", "mse"):

@@ -111,6 +111,8 @@ def test_every_experiment_composes_with_every_study(experiment: str, study: str)
         (["study=search", "study.schedule=[cosine]"], "study.schedule", "got [cosine]", "constant, linear"),
         (["study=search", "study.seed=[1,1]"], "study.seed", "got [1, 1]", "no two the same"),
         (["study=search", "study.sampler=tpee"], "study.sampler", "got tpee", "did you mean tpe"),
+        (["prune=median", "prune.first_epoch=10"], "prune.first_epoch", "got 10", "takes 1 to 9 (before train.epochs)"),
+        (["prune=hyperband", "prune.first_epoch=9", "train.epochs=2"], "prune.first_epoch", "got 9", "takes 1 to 1"),
         (["study=search", "study.sampler_seed=-1"], "study.sampler_seed", "got -1", "from 0"),
         (["study=search", "study.budget=5"], "study.budget", "no value of its own", "study.budget.trials"),
         (["study=search", "study.budget.trials=0"], "study.budget.trials", "got 0", "1 or more"),

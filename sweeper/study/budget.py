@@ -41,6 +41,13 @@ class Budget:
         fits += [] if self.epochs is None else [(self.epochs - epochs) // epochs_each]
         return max(0, min(fits)) if fits else None
 
+    def used(self, *, trials: int, epochs: int, minutes: float, epochs_each: int) -> str:
+        """`20 of 20 trials`, `10 of 11 epochs (a trial may take 2)`: what is spent of each limited currency."""
+        parts = ((trials, self.trials, "trial"), (epochs, self.epochs, "epoch"), (minutes, self.minutes, "minute"))
+        used = [f"{spent:.4g} of {count(most, what)}" for spent, most, what in parts if most is not None]
+        left_over = self.epochs is not None and 0 < self.epochs - epochs < epochs_each
+        return ", ".join(used) + (f" (a trial may take {epochs_each})" if left_over else "")
+
     def __str__(self) -> str:
         """`20 trials`, `100 epochs or 30 minutes`."""
         parts = ((self.trials, "trial"), (self.epochs, "epoch"), (self.minutes, "minute"))

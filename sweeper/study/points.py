@@ -35,6 +35,11 @@ class Points(Protocol):
         """Whether points are found on the way, by this sweep or one beside it, so that one once listed is never off."""
         ...
 
+    @property
+    def spent(self) -> str:
+        """What a person is told at the end of a budget's use; empty where there is none."""
+        ...
+
     def extend(self, records: Mapping[str, TrialRecord]) -> bool:
         """Find one more point; False where there is none as long as no other trial ends.
 
@@ -64,6 +69,11 @@ class GridPoints:
     def grows(self) -> bool:
         """Never: what another start has listed and this one does not ask for was taken off."""
         return False
+
+    @property
+    def spent(self) -> str:
+        """There is no budget."""
+        return ""
 
     def extend(self, records: Mapping[str, TrialRecord]) -> bool:
         """There is never one more."""

@@ -79,6 +79,11 @@ class SearchPoints:
         """As long as the budget lasts."""
         return True
 
+    @property
+    def spent(self) -> str:
+        """`10 of 11 epochs (a trial may take 2)`."""
+        return self._budget.used(**self._figures)
+
     def extend(self, records: Mapping[str, TrialRecord]) -> bool:
         """Take in what another sweep has found, or find one more point."""
         self._records = records
@@ -113,9 +118,13 @@ class SearchPoints:
         self._known.append(point)
 
     def _room(self) -> int | None:
-        return self._budget.room(
-            trials=len(self._points), epochs=self._epochs_spent, minutes=self._minutes, epochs_each=self._epochs
-        )
+        return self._budget.room(**self._figures)
+
+    @property
+    def _figures(self) -> dict[str, Any]:
+        """What the budget asks for."""
+        spent = {"trials": len(self._points), "epochs": self._epochs_spent, "minutes": self._minutes}
+        return {**spent, "epochs_each": self._epochs}
 
     @property
     def _epochs_spent(self) -> int:

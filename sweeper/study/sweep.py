@@ -93,7 +93,10 @@ def _run_study(
         keep_all=config.train.keep_weights == "all",
     )
     with among_others(prepared.present, lambda: end_dropped(prepared, ledger, runner.tracks, progress.note)):
-        return runner.run()
+        result = runner.run()
+    if spent := prepared.points.spent:
+        progress.note(f"the search has used {spent}")
+    return result
 
 
 def _closing(tracker: Tracker, progress: Progress) -> Callable[..., None]:

@@ -135,3 +135,13 @@ def test_a_search_ends_where_its_ranges_hold_no_more_points(search):
     few = {"lr": [1e-3], "batch_size": [16, 32, 64], "schedule": ["constant", "linear"]}
     found = run(search(Budget(None, None, 1000), few, sampler="tpe"), {})
     assert len(set(found)) == len(found) == 6
+
+
+def test_at_the_end_it_says_what_is_used_of_the_budget(search):
+    points, records = search(Budget(None, None, 7)), {}
+    while points.extend(records):
+        train(points, records, curve=(*record().curve, *record().curve)[:3])
+    assert points.spent == "6 of 7 epochs (a trial may take 3)"
+    points = search(Budget(2, None, 6), file="search@2.json")
+    run(points, records := {})
+    assert points.spent.startswith("2 of 2 trials, ")
