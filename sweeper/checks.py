@@ -13,8 +13,8 @@ from sweeper.launcher import contradictions_of
 from sweeper.schema import KEYS, SEARCH_ALONE, Budget, Config, contradictions
 from sweeper.values import Ends, read_into, shown
 
-RANGES = ("lr", "warmup", "weight_decay", "dropout")  # two numbers are the ends of a range
-VARIED = (*RANGES, "batch_size", "schedule", "seed")  # of a search
+RANGES = ("lr", "warmup", "weight_decay", "dropout")  # of a search: two numbers are the ends, more are choices
+VARIED = (*RANGES, "batch_size", "schedule", "seed")
 
 
 def read(values: Mapping[str, Any]) -> Config:

@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
-from sweeper.checks import number_of_points, read
+from sweeper.checks import RANGES, number_of_points, read
 from sweeper.errors import UserError, redact
 from sweeper.schema import KEYS, LONGEST_NAME, SEARCH_ALONE, TAKEN, Config
 from sweeper.values import alternatives, bare, refusal, similar, suggest
 
 __all__ = [
+    "RANGES",
     "Config",
     "compose",
     "compose_studies",

@@ -235,7 +235,7 @@ def contradictions(config: Config) -> Iterator[str]:
         if odd and not (key == "train.batch_size" and config.study.batch_size):
             yield f"train.accumulate: got {train.accumulate}, takes a divisor of {key}, which is {shown(odd)}"
     prune = config.prune
-    if prune.name in ("median", "halving", "hyperband") and 1 < prune.first_epoch >= train.epochs:
+    if prune.name not in ("none", "overfit") and 1 < prune.first_epoch >= train.epochs:
         most = max(1, train.epochs - 1)
         yield f"prune.first_epoch: got {prune.first_epoch}, takes 1 to {most} (before train.epochs), to stop anything"
     if config.optimizer.lr is None and config.study.lr is None and config.study.name != "batch":

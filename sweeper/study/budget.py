@@ -43,12 +43,17 @@ class Budget:
 
     def used(self, *, trials: int, epochs: int, minutes: float, epochs_each: int) -> str:
         """`20 of 20 trials`, `10 of 11 epochs (a trial may take 2)`: what is spent of each limited currency."""
-        parts = ((trials, self.trials, "trial"), (epochs, self.epochs, "epoch"), (minutes, self.minutes, "minute"))
-        used = [f"{spent:.4g} of {count(most, what)}" for spent, most, what in parts if most is not None]
+        spent = {"trial": trials, "epoch": epochs, "minute": minutes}
+        used = [f"{spent[what]:.4g} of {count(most, what)}" for what, most in self._limits.items()]
         left_over = self.epochs is not None and 0 < self.epochs - epochs < epochs_each
         return ", ".join(used) + (f" (a trial may take {epochs_each})" if left_over else "")
 
     def __str__(self) -> str:
         """`20 trials`, `100 epochs or 30 minutes`."""
-        parts = ((self.trials, "trial"), (self.epochs, "epoch"), (self.minutes, "minute"))
-        return " or ".join(count(number, what) for number, what in parts if number is not None)
+        return " or ".join(count(most, what) for what, most in self._limits.items())
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        """The currencies that have one."""
+        limits = {"trial": self.trials, "epoch": self.epochs, "minute": self.minutes}
+        return {what: most for what, most in limits.items() if most is not None}

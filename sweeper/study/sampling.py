@@ -20,14 +20,14 @@ from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, T
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from sweeper.config import RANGES
 from sweeper.study.record import TrialRecord, merit
 from sweeper.study.space import Value
 
 Past = Sequence[tuple[Mapping[str, Value], TrialRecord | None]]
 
-NUMBERS = ("lr", "warmup", "weight_decay", "dropout")  # two of them are the ends of an interval, more are choices
 LOGARITHMIC = ("lr", "weight_decay")  # where the lower end is above 0
-ORDERED = (*NUMBERS, "batch_size")  # choices of which neighbours are alike
+ORDERED = (*RANGES, "batch_size")  # choices of which neighbours are alike
 BLIND = ("random", "qmc")  # samplers that do not look at the past
 STARTUP = 10  # points that TPE draws at random before it looks at how they went
 DIGITS = 3  # significant ones of a value from an interval: a person can read them and type them
@@ -72,7 +72,7 @@ class Space:
 
 
 def _distribution(name: str, ends: Sequence[Value]) -> BaseDistribution:
-    if name in NUMBERS and len(ends) == 2:
+    if name in RANGES and len(ends) == 2:
         low, high = (float(end) for end in ends)
         return FloatDistribution(low, high, log=name in LOGARITHMIC and low > 0)
     return IntDistribution(0, len(ends) - 1) if name in ORDERED else CategoricalDistribution(tuple(range(len(ends))))

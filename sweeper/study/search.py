@@ -123,8 +123,10 @@ class SearchPoints:
     @property
     def _figures(self) -> dict[str, Any]:
         """What the budget asks for."""
-        spent = {"trials": len(self._points), "epochs": self._epochs_spent, "minutes": self._minutes}
-        return {**spent, "epochs_each": self._epochs}
+        return {
+            "trials": len(self._points), "epochs": self._epochs_spent, "minutes": self._minutes,
+            "epochs_each": self._epochs,
+        }  # fmt: skip
 
     @property
     def _epochs_spent(self) -> int:

@@ -6,6 +6,7 @@ workers as the other cores can take begin at once, the rest when the parent has 
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,11 @@ def run(configs: Sequence[Config], console: "Console") -> "list[StudyResult]":
         UserError: a study cannot be run as configured. Studies before it are complete.
     """
     check_writable(Path(configs[0].paths.runs))
-    with make_pool(configs[0]) as pool:
+    with ExitStack() as trackers, make_pool(configs[0]) as pool:  # the pool ends first: nothing trains on meanwhile
         begin(pool, configs)
         from sweeper.study.sweep import run_studies  # seconds of imports
 
-        return run_studies(configs, console, pool)
+        return run_studies(configs, console, pool, trackers)
 
 
 def make_pool(config: Config) -> Pool:

@@ -31,17 +31,20 @@ from sweeper.tracking import MlflowTracker
 PATIENCE, HASTE = 5.0, 2.0  # seconds for tracking that does not get on; in all, where the sweep is being stopped
 
 
-def run_studies(configs: Sequence[Config], console: Console, pool: Pool) -> list[StudyResult]:
-    """Run the studies on this pool; see `start.run`."""
+def run_studies(configs: Sequence[Config], console: Console, pool: Pool, trackers: ExitStack) -> list[StudyResult]:
+    """Run the studies on this pool; see `start.run`.
+
+    Args:
+        trackers: closes each study's, once the pool has ended.
+    """
     results: list[StudyResult] = []
     trials = most_trials(configs)
-    with ExitStack() as stack:
-        for number, config in enumerate(configs):
-            progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
-            tried = {record.key for earlier in results for record in earlier.records}
-            result = _run_study(config, pool, progress, stack, trials, tried)
-            print_results(console, configurations(result.records), result.prepared.title)
-            results.append(result)
+    for number, config in enumerate(configs):
+        progress = make_progress(config.progress, console, later=epochs_of(configs[number + 1 :], after=configs[0]))
+        tried = {record.key for earlier in results for record in earlier.records}
+        result = _run_study(config, pool, progress, trackers, trials, tried)
+        print_results(console, configurations(result.records), result.prepared.title)
+        results.append(result)
     return results
 
 
@@ -60,7 +63,7 @@ def epochs_of(studies: Sequence[Config], after: Config) -> int:
 
 
 def _run_study(
-    config: Config, pool: Pool, progress: Progress, stack: ExitStack, trials: int, tried: Container[str]
+    config: Config, pool: Pool, progress: Progress, trackers: ExitStack, trials: int, tried: Container[str]
 ) -> StudyResult:
     """One study.
 
@@ -80,8 +83,7 @@ def _run_study(
     pruner = make_pruner(prepared.config["prune"], config.train.epochs)
     ledger = Ledger(storage, prepared.study_id, prepared.lock, pruner, progress.note)
     tracker = make_tracker(config, prepared, progress, pool)
-    stack.push(_closing(tracker, progress))
-    stack.push(pool)  # ends before that: nothing trains on while tracking is waited for
+    trackers.push(_closing(tracker, progress))
     runner = StudyRunner(
         prepared,
         ledger,

@@ -1,6 +1,7 @@
 """What the studies of one command share: a plan for the largest of them, and the points that have been tried."""
 
 import io
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 from records import record
@@ -59,8 +60,9 @@ def test_a_study_does_not_try_again_what_one_before_it_in_the_same_command_gave_
         return StudyResult(prepared, (record(config.study.name, state="failed"),), None, frozenset())
 
     monkeypatch.setattr(sweep, "_run_study", run_study)
-    with ProcessPool(tmp_path / "logs") as pool:
-        sweep.run_studies(studies(tmp_path, ["study=lr"], ["study=batch"]), Console(file=io.StringIO()), pool)
+    with ExitStack() as trackers, ProcessPool(tmp_path / "logs") as pool:
+        both = studies(tmp_path, ["study=lr"], ["study=batch"])
+        sweep.run_studies(both, Console(file=io.StringIO()), pool, trackers)
     assert seen == [set(), {"lr"}]
 
 
